@@ -1,0 +1,48 @@
+# The two commands: `make demo` and `make test`. Both create and fill .venv themselves.
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+STAMP  := $(VENV)/.installed
+export PYTHONUNBUFFERED := 1
+# The tests measure nothing that gains from a worker's own threads; two cores are enough.
+export OMP_NUM_THREADS ?= 2
+
+.PHONY: help demo test lint types layers unit conformance format clean
+
+help: ## Show this list
+	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+$(STAMP): setup.py requirements.txt
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV) || { \
+	  echo "No venv module: install python3-venv (apt-get install python3-venv) and try again."; exit 1; }
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --requirement requirements.txt --editable ".[dev]"
+	@touch $@
+
+demo: $(STAMP) ## Load, read back, transform and verify real data against the bundled emulator
+	$(BIN)/python -m pipelines.quickstart
+
+test: $(STAMP) lint types layers ## Everything that needs no JVM, in at most 10 minutes
+	$(BIN)/python -m pytest
+
+unit: $(STAMP) ## The tests that open no socket
+	$(BIN)/python -m pytest tests/unit
+
+conformance: $(STAMP) ## The emulator against the independent conformance kit
+	$(BIN)/python -m tests.emulator.conformance
+
+lint: $(STAMP)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: $(STAMP)
+	$(BIN)/mypy
+
+layers: $(STAMP)
+	$(BIN)/lint-imports
+
+format: $(STAMP) ## Apply the formatter and the safe lint fixes
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+clean: ## Remove everything that is made
+	rm -rf $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .hypothesis .import_linter_cache
