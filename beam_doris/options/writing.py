@@ -1,0 +1,229 @@
+# Licensed to the Apache Software Foundation (ASF) under one
+# or more contributor license agreements.  See the NOTICE file
+# distributed with this work for additional information
+# regarding copyright ownership.  The ASF licenses this file
+# to you under the Apache License, Version 2.0 (the
+# "License"); you may not use this file except in compliance
+# with the License.  You may obtain a copy of the License at
+#
+#   http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing,
+# software distributed under the License is distributed on an
+# "AS IS" BASIS, WITHOUT WARRANTIES OR CONDITIONS OF ANY
+# KIND, either express or implied.  See the License for the
+# specific language governing permissions and limitations
+# under the License.
+"""How tables are written."""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Union
+
+from beam_doris.errors import ConfigError
+
+_MIB = 1024 * 1024
+_GIB = 1024 * _MIB
+MAX_LOAD_BYTES = 10 * _GIB
+
+# Headers that the writer itself sets, and where to say the same thing.
+_OWN_HEADERS = {
+    "label": "label_prefix",
+    "two_phase_commit": "mode=TwoPhaseCommit()",
+    "authorization": "DorisConnection",
+    "expect": None,
+    "content-length": None,
+    "transfer-encoding": None,
+}
+
+
+class LoadFormat(enum.Enum):
+    """The form of a load's body."""
+
+    JSON = "json"
+    CSV = "csv"
+    ARROW = "arrow"
+
+    @staticmethod
+    def parse(text: str) -> LoadFormat:
+        """Reads the stream load's `format` value, in any case."""
+        lowered = text.strip().lower()
+        for choice in LoadFormat:
+            if choice.value == lowered:
+                return choice
+        raise ConfigError(
+            f"load format {text!r} is not one of json, csv, arrow",
+            hint="csv_with_names, parquet, orc and others are forms of files; rows are sent "
+            "as json, csv or arrow",
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TwoPhaseCommit:
+    """Every load is pre-committed, and committed once its token is durable: exactly once.
+
+    Args:
+        commit_retries: How often a commit is repeated while its answer allows it.
+        explicit: Whether the user asked for it by name: then a server that cannot do it is an
+            error, not a reason to fall back.
+    """
+
+    commit_retries: int = 8
+    explicit: bool = True
+
+    def __post_init__(self) -> None:
+        if self.commit_retries < 0:
+            raise ConfigError("commit_retries is at least 0", subject="TwoPhaseCommit")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlainLoad:
+    """Every load is visible when it is answered.
+
+    Exactly once where the input of the write is stable; at least once elsewhere.
+    """
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BatchLoad:
+    """Loads run beside the pipeline and are awaited at the end of each bundle: at least once.
+
+    Args:
+        max_rows: A load is sent when it holds that many rows,
+        max_bytes: or that many bytes,
+        interval: or when its first row is that old.
+        queue_size: How many loads wait for the sender at most.
+    """
+
+    max_rows: int = 500_000
+    max_bytes: int = 100 * _MIB
+    interval: timedelta = timedelta(seconds=10)
+    queue_size: int = 2
+
+    def __post_init__(self) -> None:
+        problems = [
+            f"{name} is not positive"
+            for name in ("max_rows", "max_bytes", "queue_size")
+            if getattr(self, name) <= 0
+        ]
+        if self.interval < timedelta(seconds=1):
+            problems.append("interval is less than a second: the server would drown in versions")
+        if problems:
+            raise ConfigError(problems, subject="BatchLoad")
+
+
+class GroupCommitMode(enum.Enum):
+    """When the server answers a group-committed load."""
+
+    SYNC = "sync_mode"
+    ASYNC = "async_mode"
+
+
+@dataclass(frozen=True, slots=True)
+class GroupCommit:
+    """The server gathers small loads into one transaction: at least once, no label.
+
+    Args:
+        mode: SYNC answers when the rows are visible, ASYNC when they are logged.
+    """
+
+    mode: GroupCommitMode = GroupCommitMode.SYNC
+
+
+WriteMode = Union[TwoPhaseCommit, PlainLoad, BatchLoad, GroupCommit]
+_MODES = (TwoPhaseCommit, PlainLoad, BatchLoad, GroupCommit)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WriteOptions:
+    """Tuning of a write.
+
+    Args:
+        mode: The delivery guarantee; one of `TwoPhaseCommit`, `PlainLoad`, `BatchLoad`,
+            `GroupCommit`.
+        load_format: The form of the bodies.
+        batch_rows: The most rows of one batch.
+        batch_bytes: About the most bytes of one batch.
+        max_load_bytes: A load is closed and the next one opened beyond that.
+        compress: Send bodies as gzip.
+        load_timeout: The server gives up on an open load after that.
+        retries: How often a load is repeated, when it is certain that it did not take effect.
+        enable_delete: Rows may carry a delete sign (UNIQUE tables).
+        ignore_update_before: Images before an update are dropped.
+        load_properties: Stream-load headers to pass through.
+    """
+
+    mode: WriteMode = field(default_factory=lambda: TwoPhaseCommit(explicit=False))
+    load_format: LoadFormat = LoadFormat.JSON
+    batch_rows: int = 16384
+    batch_bytes: int = 8 * _MIB
+    max_load_bytes: int = _GIB
+    compress: bool = False
+    load_timeout: timedelta = timedelta(hours=1)
+    retries: int = 3
+    enable_delete: bool = True
+    ignore_update_before: bool = True
+    load_properties: Mapping[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        problems = []
+        if not isinstance(self.mode, _MODES):
+            problems.append("mode is one of TwoPhaseCommit, PlainLoad, BatchLoad, GroupCommit")
+        if not isinstance(self.load_format, LoadFormat):
+            problems.append("load_format is a LoadFormat")
+        problems += [
+            f"{name} is not positive"
+            for name in ("batch_rows", "batch_bytes", "max_load_bytes")
+            if getattr(self, name) <= 0
+        ]
+        if self.max_load_bytes > MAX_LOAD_BYTES:
+            problems.append("max_load_bytes is beyond the 10 GiB that a server accepts")
+        if not timedelta(seconds=1) <= self.load_timeout <= timedelta(days=3):
+            problems.append("load_timeout is outside a second to three days")
+        if self.retries < 0:
+            problems.append("retries is at least 0")
+        if self.compress and self.load_format is LoadFormat.ARROW:
+            problems.append("compress: the server does not unpack Arrow bodies; use json or csv")
+        problems += self._property_problems()
+        if problems:
+            raise ConfigError(problems, subject="WriteOptions")
+        object.__setattr__(self, "load_properties", dict(self.load_properties))
+
+    def _property_problems(self) -> list[str]:
+        problems = []
+        for name, value in self.load_properties.items():
+            lowered = name.lower()
+            if lowered in _OWN_HEADERS:
+                instead = _OWN_HEADERS[lowered]
+                advice = f"; use {instead}" if instead else ""
+                problems.append(f"load property {name!r} is set by the writer{advice}")
+            if not isinstance(value, str):
+                problems.append(f"load property {name!r} is a {type(value).__name__}, not a str")
+            elif "\r" in value or "\n" in value:
+                problems.append(f"load property {name!r} holds a line break; write it as \\n")
+        group_commit = self.load_properties.get("group_commit", "off_mode").lower()
+        if group_commit != "off_mode" and not isinstance(self.mode, GroupCommit):
+            problems.append(
+                "load property 'group_commit' contradicts the mode; use mode=GroupCommit(...)"
+            )
+        stated = self.load_properties.get("format", self.load_format.value).lower()
+        if stated != self.load_format.value:
+            problems.append(
+                f"load property 'format' says {stated!r}, load_format {self.load_format.value!r}"
+            )
+        return problems
+
+    @staticmethod
+    def from_properties(properties: Mapping[str, str]) -> WriteOptions:
+        """Options by the Flink connector's keys, with its 24.1.0 defaults.
+
+        Raises:
+            ConfigError: unknown keys (with the nearest known name) and bad values, all at once.
+        """
+        from beam_doris.options.flink_keys import write_arguments
+
+        return WriteOptions(**write_arguments(properties))
