@@ -73,6 +73,8 @@ class ArrowForms:
     date: DateForm = DateForm.DATE32
     datetime: DatetimeForm = DatetimeForm.NAIVE
     zone: str = "UTC"
+    sends_objects: bool = True
+    sends_decimal256: bool = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -135,6 +137,8 @@ PROFILES = {
                 ipv6=Ipv6Form.DECIMAL_TEXT,
                 date=DateForm.TEXT,
                 datetime=DatetimeForm.TEXT,
+                sends_objects=False,
+                sends_decimal256=False,
             ),
             http=HttpForms(
                 redirect_ends_with_question_mark=True,
