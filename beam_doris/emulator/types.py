@@ -365,7 +365,7 @@ class _TypeParser:
         if kind is Kind.DECIMALV2:
             precision, scale = 27, 9
         else:
-            precision, scale = min(38, widest), 9 if word.startswith("DECIMALV") else 9
+            precision, scale = min(38, widest), 9
         if numbers:
             precision = int(numbers[0])
             scale = int(numbers[1]) if len(numbers) > 1 else 0
