@@ -260,9 +260,9 @@ class DorisConnection:
         Raises:
             ConfigError: unknown keys (with the nearest known name), bad values, missing keys.
         """
-        from beam_doris.options.flink_keys import connection_arguments
+        from beam_doris.options.from_flink import build, connection_arguments
 
-        return DorisConnection(**connection_arguments(properties))
+        return build(DorisConnection, connection_arguments, properties)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -72,6 +72,6 @@ class LookupOptions:
         Raises:
             ConfigError: unknown keys (with the nearest known name) and bad values, all at once.
         """
-        from beam_doris.options.flink_keys import lookup_arguments
+        from beam_doris.options.from_flink import build, lookup_arguments
 
-        return LookupOptions(**lookup_arguments(properties))
+        return build(LookupOptions, lookup_arguments, properties)

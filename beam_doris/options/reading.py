@@ -99,6 +99,6 @@ class ReadOptions:
         Raises:
             ConfigError: unknown keys (with the nearest known name) and bad values, all at once.
         """
-        from beam_doris.options.flink_keys import read_arguments
+        from beam_doris.options.from_flink import build, read_arguments
 
-        return ReadOptions(**read_arguments(properties))
+        return build(ReadOptions, read_arguments, properties)

@@ -19,10 +19,10 @@
 from __future__ import annotations
 
 import enum
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
-from typing import Union
 
 from beam_doris.errors import ConfigError
 
@@ -39,6 +39,8 @@ _OWN_HEADERS = {
     "content-length": None,
     "transfer-encoding": None,
 }
+_SEPARATORS = frozenset({"column_separator", "line_delimiter"})
+_LABEL_PREFIX = re.compile(r"[-_A-Za-z0-9:]{1,64}")
 
 
 class LoadFormat(enum.Enum):
@@ -134,7 +136,7 @@ class GroupCommit:
     mode: GroupCommitMode = GroupCommitMode.SYNC
 
 
-WriteMode = Union[TwoPhaseCommit, PlainLoad, BatchLoad, GroupCommit]
+WriteMode = TwoPhaseCommit | PlainLoad | BatchLoad | GroupCommit
 _MODES = (TwoPhaseCommit, PlainLoad, BatchLoad, GroupCommit)
 
 
@@ -145,6 +147,7 @@ class WriteOptions:
     Args:
         mode: The delivery guarantee; one of `TwoPhaseCommit`, `PlainLoad`, `BatchLoad`,
             `GroupCommit`.
+        label_prefix: Labels begin with it; it is unique per job.
         load_format: The form of the bodies.
         batch_rows: The most rows of one batch.
         batch_bytes: About the most bytes of one batch.
@@ -152,12 +155,15 @@ class WriteOptions:
         compress: Send bodies as gzip.
         load_timeout: The server gives up on an open load after that.
         retries: How often a load is repeated, when it is certain that it did not take effect.
+        buffer_bytes: Bodies are handed to the sender in pieces of about that size.
+        buffer_count: How many pieces wait for the sender at most.
         enable_delete: Rows may carry a delete sign (UNIQUE tables).
         ignore_update_before: Images before an update are dropped.
         load_properties: Stream-load headers to pass through.
     """
 
     mode: WriteMode = field(default_factory=lambda: TwoPhaseCommit(explicit=False))
+    label_prefix: str | None = None
     load_format: LoadFormat = LoadFormat.JSON
     batch_rows: int = 16384
     batch_bytes: int = 8 * _MIB
@@ -165,6 +171,8 @@ class WriteOptions:
     compress: bool = False
     load_timeout: timedelta = timedelta(hours=1)
     retries: int = 3
+    buffer_bytes: int = 4 * _MIB
+    buffer_count: int = 3
     enable_delete: bool = True
     ignore_update_before: bool = True
     load_properties: Mapping[str, str] = field(default_factory=dict)
@@ -173,11 +181,22 @@ class WriteOptions:
         problems = []
         if not isinstance(self.mode, _MODES):
             problems.append("mode is one of TwoPhaseCommit, PlainLoad, BatchLoad, GroupCommit")
+        if self.label_prefix is not None and not _LABEL_PREFIX.fullmatch(self.label_prefix):
+            problems.append(
+                "label_prefix is not 1 to 64 of the characters A-Z a-z 0-9 _ - :, "
+                "which is what a label may hold"
+            )
         if not isinstance(self.load_format, LoadFormat):
             problems.append("load_format is a LoadFormat")
         problems += [
             f"{name} is not positive"
-            for name in ("batch_rows", "batch_bytes", "max_load_bytes")
+            for name in (
+                "batch_rows",
+                "batch_bytes",
+                "max_load_bytes",
+                "buffer_bytes",
+                "buffer_count",
+            )
             if getattr(self, name) <= 0
         ]
         if self.max_load_bytes > MAX_LOAD_BYTES:
@@ -191,7 +210,16 @@ class WriteOptions:
         problems += self._property_problems()
         if problems:
             raise ConfigError(problems, subject="WriteOptions")
-        object.__setattr__(self, "load_properties", dict(self.load_properties))
+        object.__setattr__(self, "load_properties", self._header_safe_properties())
+
+    def _header_safe_properties(self) -> dict[str, str]:
+        properties = dict(self.load_properties)
+        for name in _SEPARATORS & properties.keys():
+            # the server decodes the escape; the raw character cannot travel in a header
+            properties[name] = re.sub(
+                r"[\x00-\x1f\x7f]", lambda match: f"\\x{ord(match[0]):02x}", properties[name]
+            )
+        return properties
 
     def _property_problems(self) -> list[str]:
         problems = []
@@ -203,8 +231,8 @@ class WriteOptions:
                 problems.append(f"load property {name!r} is set by the writer{advice}")
             if not isinstance(value, str):
                 problems.append(f"load property {name!r} is a {type(value).__name__}, not a str")
-            elif "\r" in value or "\n" in value:
-                problems.append(f"load property {name!r} holds a line break; write it as \\n")
+            elif name not in _SEPARATORS and ("\r" in value or "\n" in value):
+                problems.append(f"load property {name!r} holds a line break")
         group_commit = self.load_properties.get("group_commit", "off_mode").lower()
         if group_commit != "off_mode" and not isinstance(self.mode, GroupCommit):
             problems.append(
@@ -224,6 +252,6 @@ class WriteOptions:
         Raises:
             ConfigError: unknown keys (with the nearest known name) and bad values, all at once.
         """
-        from beam_doris.options.flink_keys import write_arguments
+        from beam_doris.options.from_flink import build, write_arguments
 
-        return WriteOptions(**write_arguments(properties))
+        return build(WriteOptions, write_arguments, properties)
