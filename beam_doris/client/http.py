@@ -1,0 +1,225 @@
+# Licensed to the Apache Software Foundation (ASF) under one
+# or more contributor license agreements.  See the NOTICE file
+# distributed with this work for additional information
+# regarding copyright ownership.  The ASF licenses this file
+# to you under the Apache License, Version 2.0 (the
+# "License"); you may not use this file except in compliance
+# with the License.  You may obtain a copy of the License at
+#
+#   http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing,
+# software distributed under the License is distributed on an
+# "AS IS" BASIS, WITHOUT WARRANTIES OR CONDITIONS OF ANY
+# KIND, either express or implied.  See the License for the
+# specific language governing permissions and limitations
+# under the License.
+"""HTTP to the nodes of one cluster: pooled connections, credentials, redirects by hand.
+
+A redirect is never followed blindly. Its address is read, its user info dropped, its host mapped
+and checked against the hosts of the cluster, and only then are the credentials from the
+configuration sent there, with the very same headers (P 1.3, 2.1; traps 1 and 2). A library that
+follows a 307 by itself loses the credentials at the changed port, or the part of the body that the
+first hop has swallowed, under an HTTP 200.
+"""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import logging
+import threading
+import time
+from collections.abc import Iterator, Mapping
+from types import TracebackType
+
+from beam_doris.client.byte_stream import Connector, SocketConnector
+from beam_doris.client.deadline import Clock, Deadline
+from beam_doris.client.http_wire import HttpConnection, HttpReply
+from beam_doris.client.nodes import HostPolicy
+from beam_doris.client.urls import Target, redact_url
+from beam_doris.errors import ProtocolError
+from beam_doris.options.connection import DorisConnection, Node
+
+logger = logging.getLogger(__name__)
+
+REDIRECTS = frozenset({301, 302, 303, 307, 308})
+_MAX_HOPS = 3
+_MAX_IDLE = 8  # connections kept per node
+_IDLE_SECONDS = 20.0  # shorter than servers keep theirs, so that few are found closed
+
+_PoolKey = tuple[Node, bool]
+
+
+class HttpClient:
+    """Exchanges with the frontends and backends of one cluster; safe to share between threads.
+
+    Args:
+        connection: Addresses, credentials, timeouts.
+        transport: How connections are made; sockets by default.
+        hosts: Which hosts may be redirected to; by default the configured ones.
+        clock: Monotonic seconds.
+    """
+
+    def __init__(
+        self,
+        connection: DorisConnection,
+        *,
+        transport: Connector | None = None,
+        hosts: HostPolicy | None = None,
+        clock: Clock = time.monotonic,
+    ) -> None:
+        self.connection = connection
+        self.hosts = hosts or HostPolicy(connection)
+        self.clock = clock
+        self._connect = transport or SocketConnector(connection.timeouts.read.total_seconds())
+        self._idle: dict[_PoolKey, list[tuple[float, HttpConnection]]] = {}
+        self._lock = threading.Lock()
+        self._authorization: str | None = None
+        self._closed = False
+
+    # -- one exchange
+
+    def request(
+        self,
+        method: str,
+        node: Node,
+        path: str,
+        *,
+        deadline: Deadline,
+        headers: Mapping[str, str] | None = None,
+        body: bytes = b"",
+        authorize: bool = True,
+        tls: bool = False,
+        max_bytes: int = 64 << 20,
+    ) -> HttpReply:
+        """One request with a small body; redirects within the cluster are followed.
+
+        Raises:
+            ConnectError: the node could not be reached, or hung up (`ConnectionLost`).
+            DeadlineExceeded: no answer in time.
+            ProtocolError: the answer is not HTTP, too large, or redirects to a stranger.
+        """
+        target = Target(node=node, path=path, tls=tls)
+        for _ in range(_MAX_HOPS):
+            sent = self.headers(headers, authorize=authorize)
+            if body or method in ("PUT", "POST"):
+                sent["Content-Length"] = str(len(body))
+            with self.borrowed(target, deadline, max_bytes=max_bytes) as connection:
+                connection.start(method, target.path, sent, deadline, body=body)
+                reply = connection.answer(deadline)
+            if reply.status not in REDIRECTS:
+                return reply
+            target = self.redirected(reply, target)
+        raise ProtocolError("too many redirects", host=node)
+
+    def headers(
+        self, headers: Mapping[str, str] | None = None, *, authorize: bool = True
+    ) -> dict[str, str]:
+        """Headers with the credentials added."""
+        sent = dict(headers or {})
+        if authorize:
+            sent["Authorization"] = self._basic()
+        return sent
+
+    def redirected(self, reply: HttpReply, asked: Target) -> Target:
+        """Where a redirect may lead.
+
+        Raises:
+            ProtocolError: no address, a stranger's, or one without TLS after one with it.
+        """
+        location = reply.headers.get("location")
+        if not location:
+            raise ProtocolError(
+                f"a redirect (HTTP {reply.status}) without an address", host=asked.node
+            )
+        target = Target.parse(location)
+        if asked.tls and not target.tls:
+            raise ProtocolError(
+                f"refused a redirect from TLS to plain HTTP at {target.node}", host=asked.node
+            )
+        node = self.hosts.check(target.node, asked.node)
+        logger.debug("%s redirects to %s", asked.node, redact_url(location))
+        return Target(node=node, path=target.path, tls=target.tls)
+
+    # -- connections
+
+    @contextlib.contextmanager
+    def borrowed(
+        self, target: Target, deadline: Deadline, *, max_bytes: int = 64 << 20
+    ) -> Iterator[HttpConnection]:
+        """A connection for one exchange; it is kept for the next one if it came out clean."""
+        connection = self._take(target, deadline, max_bytes)
+        try:
+            yield connection
+        except BaseException:
+            connection.close()
+            raise
+        self._give_back(target, connection)
+
+    def dedicated(
+        self, target: Target, deadline: Deadline, *, max_bytes: int = 1 << 20
+    ) -> HttpConnection:
+        """A fresh connection, to be closed by the caller."""
+        stream = self._connect(
+            target.node,
+            tls=target.tls,
+            timeout=self.connection.timeouts.connect.total_seconds(),
+            deadline=deadline,
+        )
+        return HttpConnection(stream, target.node, max_bytes=max_bytes)
+
+    def _take(self, target: Target, deadline: Deadline, max_bytes: int) -> HttpConnection:
+        while True:
+            with self._lock:
+                idle = self._idle.get((target.node, target.tls))
+                kept = idle.pop() if idle else None
+            if kept is None:
+                return self.dedicated(target, deadline, max_bytes=max_bytes)
+            since, connection = kept
+            if self.clock() - since < _IDLE_SECONDS and not connection.stale:
+                connection.max_bytes = max_bytes
+                return connection
+            connection.close()
+
+    def _give_back(self, target: Target, connection: HttpConnection) -> None:
+        if connection.reusable:
+            with self._lock:
+                idle = self._idle.setdefault((target.node, target.tls), [])
+                if not self._closed and len(idle) < _MAX_IDLE:
+                    idle.append((self.clock(), connection))
+                    return
+        connection.close()
+
+    def _basic(self) -> str:
+        if self._authorization is None:
+            # P 1.2: UTF-8; split at the first colon by the server
+            pair = ":".join(self.connection.credentials()).encode("utf-8")
+            self._authorization = "Basic " + base64.b64encode(pair).decode("ascii")
+        return self._authorization
+
+    # -- life
+
+    def close(self) -> None:
+        """Closes the idle connections; those in use are closed when given back."""
+        with self._lock:
+            self._closed = True
+            idle = [kept for pool in self._idle.values() for _, kept in pool]
+            self._idle.clear()
+        for connection in idle:
+            connection.close()
+
+    def __enter__(self) -> HttpClient:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        frontends = ", ".join(str(node) for node in self.connection.frontends)
+        return f"<HttpClient of {frontends}>"
