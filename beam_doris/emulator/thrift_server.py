@@ -43,7 +43,7 @@ from beam_doris.emulator.scan.contexts import (
     StatusCode,
 )
 
-_log = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
 
 _STOP_SECONDS = 5.0  #: how long a stop waits for the threads of the connections
 _HANG_SECONDS = 600.0  #: a hang without a length ends here, long after any sane client
@@ -162,10 +162,10 @@ class _Connection:
         except _Dropped:
             self.reset()
         except (TTransportException, OSError, EOFError):
-            _log.debug("a scan client went away")
+            logger.debug("a scan client went away")
         except Exception:
             # Bytes that are no Thrift call end the connection, as in a backend.
-            _log.exception("a scan connection ended")
+            logger.exception("a scan connection ended")
         finally:
             self.close()
 

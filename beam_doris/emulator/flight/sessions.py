@@ -41,6 +41,7 @@ class FlightSession:
     sql: Session
     used: float
     prepared: dict[bytes, str] = field(default_factory=dict)
+    bound: dict[bytes, tuple[object, ...]] = field(default_factory=dict)
     lock: threading.RLock = field(default_factory=threading.RLock)
 
 
