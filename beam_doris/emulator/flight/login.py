@@ -70,12 +70,14 @@ class SessionMiddlewareFactory(flight.ServerMiddlewareFactory):
         raise flight.FlightUnauthenticatedError("the call carries no credentials")
 
     def _enter(self, secret: str) -> FlightSession:
+        # Go clients leave the padding out.
+        padded = secret.strip().rstrip("=")
+        padded += "=" * (-len(padded) % 4)
         try:
-            name, _, password = (
-                base64.b64decode(secret, validate=True).decode("utf-8").partition(":")
-            )
+            plain = base64.b64decode(padded, validate=True).decode("utf-8")
         except (binascii.Error, UnicodeDecodeError) as error:
             raise flight.FlightUnauthenticatedError("the credentials are malformed") from error
+        name, _, password = plain.partition(":")
         try:
             session = self._login(name, password)
         except TooManySessions as error:
