@@ -48,11 +48,16 @@ DEMO = [
     "matplotlib>=3.8",  # the demo's chart
     "psutil>=5.9",  # the demo's peak memory
 ]
+INTEROP = [
+    "sqlalchemy>=2",  # a foreign client of the MySQL protocol
+    "adbc-driver-flightsql>=1.1",  # a foreign client of Flight SQL
+]
 DEV = [
     *DEMO,
     "pytest>=8",  # test runner
     "pytest-timeout>=2.3",  # no test may hang
     "hypothesis>=6.100",  # property and model-based tests
+    "adbc-driver-flightsql>=1.5",  # a Flight SQL client others wrote, against the emulator
     "ruff>=0.9",  # lint and format
     "mypy>=1.13",  # types, strict
     "import-linter>=2.1",  # the layers of the architecture
@@ -71,5 +76,5 @@ setup(
     packages=find_packages(include=["beam_doris", "beam_doris.*"]),
     package_data={"beam_doris": ["py.typed", "idl/*.thrift"]},
     install_requires=CORE,
-    extras_require={"emulator": EMULATOR, "demo": DEMO, "dev": DEV},
+    extras_require={"emulator": EMULATOR, "demo": DEMO, "dev": DEV, "interop": INTEROP},
 )
