@@ -7,7 +7,7 @@ export PYTHONUNBUFFERED := 1
 # The tests measure nothing that gains from a worker's own threads; two cores are enough.
 export OMP_NUM_THREADS ?= 2
 
-.PHONY: help demo test lint types layers unit conformance format clean
+.PHONY: help demo test lint types layers unit conformance interop test-jvm-short format clean
 
 help: ## Show this list
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -29,6 +29,16 @@ unit: $(STAMP) ## The tests that open no socket
 
 conformance: $(STAMP) ## The emulator against the independent conformance kit
 	$(BIN)/python -m tests.emulator.conformance
+
+$(VENV)/.interop: $(STAMP)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable ".[interop]"
+	@touch $@
+
+interop: $(VENV)/.interop ## Clients that others wrote against the emulator -> build/interop.json
+	$(BIN)/python -m tests.interop
+
+test-jvm-short: $(VENV)/.interop ## A short form of interop, in at most 10 minutes; needs a JVM
+	$(BIN)/python -m tests.interop --short --if-possible
 
 lint: $(STAMP)
 	$(BIN)/ruff check .
