@@ -57,7 +57,6 @@ DEV = [
     "pytest>=8",  # test runner
     "pytest-timeout>=2.3",  # no test may hang
     "hypothesis>=6.100",  # property and model-based tests
-    "adbc-driver-flightsql>=1.5",  # a Flight SQL client others wrote, against the emulator
     "ruff>=0.9",  # lint and format
     "mypy>=1.13",  # types, strict
     "import-linter>=2.1",  # the layers of the architecture
