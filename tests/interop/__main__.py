@@ -79,6 +79,7 @@ LONG: tuple[tuple[str, Scenario], ...] = (
     ("DataStream sink, RowData CSV", flink_write.row_data_csv),
     ("DataStream sink, RowData JSON", flink_write.row_data_json),
     ("DataStream sink, Debezium JSON", flink_write.debezium_json),
+    ("DataStream sink, Debezium ALTER TABLE", flink_write.debezium_schema_change),
     ("DataStream sink, multi-table RecordWithMeta", flink_write.multi_table),
     ("DataStream sink, multi-table, streaming", flink_write.multi_table_streaming),
     ("changelog with deletes", flink_write.cdc_best_practice),

@@ -153,6 +153,46 @@ def debezium_json(bench: Bench) -> None:
     same(bench.sql("SELECT * FROM test.students"), [("1002", "zhang", "20"), ("2", "it's", "33")])
 
 
+def _column(name: str, kind: str, position: int, **more: object) -> dict[str, object]:
+    return {"name": name, "typeName": kind, "position": position, "optional": True, **more}
+
+
+def debezium_schema_change(bench: Bench) -> None:
+    """An upstream ALTER TABLE reaches the table over the REST interface before its rows do."""
+    bench.fresh()
+    bench.students("students")
+    bench.sql("INSERT INTO test.students VALUES (1, 'old', 20)")
+    columns = [
+        _column("id", "INT", 1),
+        _column("name", "VARCHAR", 2, length=100),
+        _column("score", "INT", 3, defaultValueExpression="100", comment="it's new"),
+    ]
+    change = {"type": "ALTER", "id": '"test"."students"', "table": {"columns": columns}}
+    history = {
+        "databaseName": "test",
+        "ddl": "alter table students add score int default 100, drop column age",
+        "tableChanges": [change],
+    }
+    source = _event("c", None, None)["source"]
+    folder = bench.file(
+        "debezium_schema_change",
+        [
+            {"source": source, "historyRecord": json.dumps(history)},
+            _event("c", None, {"id": 2, "name": "new", "score": 7}),
+        ],
+    )
+    bench.java(
+        "debezium",
+        log="debezium_schema_change",
+        table="test.students",
+        events=folder / "records.json",
+    )
+    same(bench.sql("SELECT * FROM test.students"), [("1", "old", "100"), ("2", "new", "7")])
+    described = bench.sql("DESC test.students")
+    if [row[0] for row in described] != ["id", "name", "score"]:
+        raise AssertionError(f"columns: {described}")
+
+
 def multi_table(bench: Bench) -> None:
     bench.fresh()
     bench.students("student_1")
