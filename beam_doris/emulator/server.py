@@ -19,6 +19,7 @@
 from __future__ import annotations
 
 import secrets
+import threading
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
@@ -62,21 +63,29 @@ class BackendNode:
         self.backend = backend
         self._index = engine.backends.index(backend)
         self._running: list[_Server] = []
+        self._lock = threading.Lock()
         self._ports = dict(ports)
 
     def start(self) -> None:
         """Bind the ports, the first time any free ones unless they were given."""
-        if self._running:
-            return
+        with self._lock:
+            if not self._running:
+                self._start()
+
+    def _start(self) -> None:
         engine, index, ports = self._engine, self._index, self._ports
         contexts = ScanContexts(TabletSource(engine, self.backend), engine.clock.now)
         with ExitStack() as undo:
-            http = BackendHttp(engine, self.backend, port=ports.get("http", 0))
+            http = BackendHttp(engine, self.backend, port=ports.get("http", 0), on_death=self.stop)
             undo.callback(http.stop)
             thrift = ThriftServer(contexts, engine.faults, index=index, port=ports.get("thrift", 0))
             undo.callback(thrift.stop)
             flight = BackendFlightServer(
-                self._tickets, engine.faults, index=index, port=ports.get("flight", 0)
+                self._tickets,
+                engine.faults,
+                index=index,
+                port=ports.get("flight", 0),
+                on_death=self.stop,
             )
             undo.callback(flight.stop)
             http.start()
@@ -92,7 +101,8 @@ class BackendNode:
     def stop(self) -> None:
         """Close the ports; the cluster's rows stay."""
         self.backend.alive = False
-        running, self._running = self._running, []
+        with self._lock:
+            running, self._running = self._running, []
         for server in running:
             server.stop()
 

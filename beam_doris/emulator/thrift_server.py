@@ -24,6 +24,7 @@ import logging
 import socket
 import struct
 import threading
+from collections.abc import Callable
 from functools import cache
 from typing import Any
 
@@ -60,6 +61,10 @@ def interface() -> Any:
 
 class _Dropped(Exception):
     """The connection is to be cut instead of an answer."""
+
+    def __init__(self, *, reset: bool) -> None:
+        super().__init__("the connection is dropped")
+        self.reset = reset
 
 
 class _Scanner:
@@ -141,26 +146,33 @@ class _Connection:
 
     def fire(self, point: str, **facts: object) -> None:
         """Ask the fault plan, and do what happens before the call is executed."""
-        rule = self._server.faults.fire(point, be=self._server.index, **facts)
+        rule = self._server.faults.fire(point, backend=self._server.index, **facts)
         if rule is None:
             return
-        if rule.action == "hang":
-            self._server.stopping.wait(float(rule.args.get("seconds", _HANG_SECONDS)))
-        elif rule.action == "status":
-            code = int(rule.args.get("code", StatusCode.INTERNAL_ERROR))
-            raise ScanError(code, str(rule.args.get("message", "injected fault")))
-        elif rule.action == "reset":
-            raise _Dropped
-        else:
-            # half, reset_after: the call is executed, its answer suffers
+        action, args = rule.action, rule.args
+        if action in ("hang", "delay"):
+            # A call that hung is still carried out, after its client has given up.
+            self._server.stopping.wait(float(args.get("seconds", _HANG_SECONDS)))
+        elif action == "status":
+            code = int(args.get("code", StatusCode.INTERNAL_ERROR))
+            raise ScanError(code, str(args.get("message", "injected fault")))
+        elif action in ("reset", "close"):
+            raise _Dropped(reset=action == "reset")
+        elif action == "kill_backend":
+            self._server.die()
+            raise _Dropped(reset=True)
+        elif action in ("half_response", "reset_after"):
             self._after = rule
+        else:
+            raise ScanError(StatusCode.INTERNAL_ERROR, f"unknown fault action {action!r}")
 
     def serve(self) -> None:
         try:
             self._peer.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             self._answer_calls()
-        except _Dropped:
-            self.reset()
+        except _Dropped as dropped:
+            if dropped.reset:
+                self.reset()
         except (TTransportException, OSError, EOFError):
             logger.debug("a scan client went away")
         except Exception:
@@ -189,14 +201,14 @@ class _Connection:
             if after is None:
                 processor.send_result(protocol, name, result, sequence)
                 continue
-            if after.action == "half":
+            if after.action == "half_response":
                 memory = TMemoryBuffer()
                 whole = TCyBufferedTransport(memory)
                 processor.send_result(TCyBinaryProtocol(whole), name, result, sequence)
                 reply = memory.getvalue()
                 self._peer.sendall(reply[: len(reply) // 2])
                 return
-            raise _Dropped
+            raise _Dropped(reset=True)
 
     def reset(self) -> None:
         """Cut the connection with RST."""
@@ -215,11 +227,18 @@ class ThriftServer:
     """Listens on 127.0.0.1, one thread a connection."""
 
     def __init__(
-        self, contexts: ScanContexts, faults: FaultPlan, *, index: int = 0, port: int = 0
+        self,
+        contexts: ScanContexts,
+        faults: FaultPlan,
+        *,
+        index: int = 0,
+        port: int = 0,
+        on_death: Callable[[], None] | None = None,
     ) -> None:
         self.contexts = contexts
         self.faults = faults
         self.index = index
+        self._on_death = on_death or self.stop
         self.stopping = threading.Event()
         self._listener = socket.create_server(("127.0.0.1", port), backlog=128)
         self.port: int = self._listener.getsockname()[1]
@@ -231,6 +250,11 @@ class ThriftServer:
 
     def start(self) -> None:
         self._acceptor.start()
+
+    def die(self) -> None:
+        """A fault kills the backend; not from the thread of a connection, which would wait for
+        itself."""
+        threading.Thread(target=self._on_death, name="backend-death", daemon=True).start()
 
     def stop(self) -> None:
         """Close the listener and every connection; scans are cancelled."""

@@ -248,7 +248,7 @@ def test_an_injected_status_fails_one_statement(
 def test_a_stream_can_break_off_in_the_middle(
     emulator: Emulator, client: Client, numbers: str
 ) -> None:
-    emulator.faults.add(Rule(point="flight.get", action="half", count=1))
+    emulator.faults.add(Rule(point="flight.get", action="half_response", count=1))
     (endpoint,) = client.statement(f"SELECT k FROM {numbers}").endpoints
     with pytest.raises(flight.FlightUnavailableError, match="broke off"):
         client.fetch(endpoint)

@@ -193,7 +193,9 @@ def test_an_injected_status_reaches_the_client_once(rig: Rig) -> None:
     assert second.status.status_code == 0
 
 
-@pytest.mark.parametrize(("action", "offset"), [("reset", 0), ("reset_after", 4), ("half", 4)])
+@pytest.mark.parametrize(
+    ("action", "offset"), [("reset", 0), ("reset_after", 4), ("half_response", 4)]
+)
 def test_a_lost_reply_may_or_may_not_have_moved_the_offset(
     rig: Rig, action: str, offset: int
 ) -> None:

@@ -19,7 +19,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pyarrow as pa
@@ -59,8 +59,10 @@ def statement_handle(ticket: bytes) -> bytes:
 
 
 def injected(rule: Rule) -> Exception:
-    """The gRPC error that a rule asks for; a reset shows as UNAVAILABLE in gRPC."""
-    kind = "unavailable" if rule.action == "reset" else str(rule.args.get("code", "internal"))
+    """The gRPC error that a rule asks for; a lost connection shows as UNAVAILABLE in gRPC."""
+    if rule.action not in ("status", "reset", "close", "kill_backend"):
+        return flight.FlightInternalError(f"unknown fault action {rule.action!r}")
+    kind = str(rule.args.get("code", "internal")) if rule.action == "status" else "unavailable"
     error: Exception = _ERRORS[kind](str(rule.args.get("message", "injected fault")))
     return error
 
@@ -68,8 +70,9 @@ def injected(rule: Rule) -> Exception:
 class Served:
     """What frontend and backends share: faults before a call, streams that stop with the server."""
 
-    def __init__(self, faults: FaultPlan) -> None:
+    def __init__(self, faults: FaultPlan, on_death: Callable[[], None] | None = None) -> None:
         self._faults = faults
+        self._on_death = on_death
         self.stopping = threading.Event()
 
     def before(self, point: str, **facts: object) -> Rule | None:
@@ -77,11 +80,13 @@ class Served:
         rule = self._faults.fire(point, **facts)
         if rule is None:
             return None
-        if rule.action == "hang":
+        if rule.action in ("hang", "delay"):
             self.stopping.wait(float(rule.args.get("seconds", HANG_SECONDS)))
             return None
-        if rule.action in ("half", "slow", "reset_after"):
+        if rule.action in ("half_response", "slow_body"):
             return rule
+        if rule.action == "kill_backend" and self._on_death is not None:
+            threading.Thread(target=self._on_death, name="backend-death", daemon=True).start()
         raise injected(rule)
 
     def send(self, stream: Stream, after: Rule | None) -> flight.GeneratorStream:
@@ -93,10 +98,10 @@ class Served:
             for number, batch in enumerate(stream.batches):
                 if self.stopping.is_set():
                     raise flight.FlightUnavailableError("the server is shutting down")
-                if after is not None and after.action == "half" and number == 0:
+                if after is not None and after.action == "half_response" and number == 0:
                     yield batch.slice(0, batch.num_rows // 2)
                     raise flight.FlightUnavailableError("injected fault: the stream broke off")
-                if after is not None and after.action == "slow":
+                if after is not None and after.action == "slow_body":
                     self.stopping.wait(float(after.args.get("seconds", 1.0)))
                 yield batch
         finally:
@@ -125,15 +130,21 @@ class BackendFlightServer(flight.FlightServerBase):
     """Serves DoGet; like a backend it asks for no authorization."""
 
     def __init__(
-        self, tickets: Tickets, faults: FaultPlan, *, index: int = 0, port: int = 0
+        self,
+        tickets: Tickets,
+        faults: FaultPlan,
+        *,
+        index: int = 0,
+        port: int = 0,
+        on_death: Callable[[], None] | None = None,
     ) -> None:
         super().__init__(location("127.0.0.1", port), auth_handler=NoHandshake())
         self._tickets = tickets
         self._index = index
-        self._served = Served(faults)
+        self._served = Served(faults, on_death)
 
     def do_get(self, _context: Any, ticket: flight.Ticket) -> flight.GeneratorStream:
-        after = self._served.before("flight.get", be=self._index)
+        after = self._served.before("flight.get", backend=self._index)
         stream = self._tickets.take(statement_handle(ticket.ticket))
         if stream is None:
             raise pa.ArrowKeyError("the result of this ticket is not here: unknown or already read")

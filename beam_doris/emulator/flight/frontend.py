@@ -120,7 +120,7 @@ class FrontendFlightServer(flight.FlightServerBase):
         return flight.FlightInfo(laid.schema, descriptor, endpoints, -1, -1)
 
     def do_get(self, context: Any, ticket: flight.Ticket) -> flight.GeneratorStream:
-        after = self._served.before("flight.get", be="fe", user=_session(context).user)
+        after = self._served.before("flight.get", backend="fe", user=_session(context).user)
         stream = self._tickets.take(statement_handle(ticket.ticket))
         if stream is None:
             raise pa.ArrowKeyError("the result of this ticket is not here: unknown or already read")
