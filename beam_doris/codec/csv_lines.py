@@ -1,0 +1,285 @@
+# Licensed to the Apache Software Foundation (ASF) under one
+# or more contributor license agreements.  See the NOTICE file
+# distributed with this work for additional information
+# regarding copyright ownership.  The ASF licenses this file
+# to you under the Apache License, Version 2.0 (the
+# "License"); you may not use this file except in compliance
+# with the License.  You may obtain a copy of the License at
+#
+#   http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing,
+# software distributed under the License is distributed on an
+# "AS IS" BASIS, WITHOUT WARRANTIES OR CONDITIONS OF ANY
+# KIND, either express or implied.  See the License for the
+# specific language governing permissions and limitations
+# under the License.
+"""CSV bodies that are safe for any content (P 4.2).
+
+A server's CSV has no quoting by default, so that a separator inside a value shifts the columns of
+its row or splits it: rows are refused or, worse, loaded wrong. Here no body leaves before it is
+proven that this cannot happen:
+
+* In a plain dialect the separators are control characters. A body is right if and only if it holds
+  exactly rows x (columns - 1) column separators and rows line delimiters, which are counted in the
+  finished body. (No separator of ours ends as it begins, so that a value next to one cannot form
+  another.) What plain CSV cannot say at all, such as the text `\\N`, which means NULL, is looked
+  for by column.
+* Where a batch does not fit, another dialect does: other separators, and last the enclosed one,
+  in which every text is enclosed and escaped.
+
+The dialect is announced in headers, so that it holds for a whole load: a writer asks `fits` before
+it adds a batch to an open load, and begins another load in the dialect that `CsvDialect.choose`
+names. With separators that the user fixed, a value that does not fit is refused by name.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from beam_doris.codec.encoder import columns_header
+from beam_doris.codec.json_lines import body_of
+from beam_doris.codec.text_columns import is_text, json_text, plain_text
+from beam_doris.errors import ConfigError, RowEncodingError
+from beam_doris.options.writing import LoadFormat
+from beam_doris.schema.arrow_types import doris_type_of
+from beam_doris.schema.table_schema import Column
+from beam_doris.schema.types import Kind
+
+NULL_TEXT = "\\N"
+_BYTE_ORDER_MARK = "\ufeff"
+_USE_OTHERS = "write it as JSON or Arrow, or leave the separators to the writer"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CsvDialect:
+    """How values and rows are told apart.
+
+    Args:
+        column_separator: Stands between values.
+        line_delimiter: Stands behind every row.
+        enclose: Stands around every text; None for a plain dialect.
+        escape: Stands before an `enclose` or itself inside an enclosed text.
+        fixed: Whether the user chose it, so that there is no other to turn to.
+    """
+
+    column_separator: str = "\x01"
+    line_delimiter: str = "\x02"
+    enclose: str | None = None
+    escape: str | None = None
+    fixed: bool = False
+
+    def __post_init__(self) -> None:
+        problems = []
+        if not self.column_separator or not self.line_delimiter:
+            problems.append("a separator is empty")
+        if self.column_separator == self.line_delimiter:
+            problems.append("column_separator and line_delimiter are the same")
+        for name in ("enclose", "escape"):
+            value = getattr(self, name)
+            if value is not None and (len(value) != 1 or ord(value) > 127):
+                problems.append(f"{name} is not a single ASCII character")
+        if problems:
+            raise ConfigError(problems, subject="CSV")
+
+    @staticmethod
+    def from_properties(properties: Mapping[str, str]) -> CsvDialect:
+        """The dialect that load properties fix; the default one where they fix none."""
+        names = ("column_separator", "line_delimiter", "enclose", "escape")
+        given = {name: decode_escapes(properties[name]) for name in names if name in properties}
+        if not given:
+            return PLAIN
+        given.setdefault("column_separator", "\t")
+        given.setdefault("line_delimiter", "\n")
+        return CsvDialect(**given, fixed=True)
+
+    @staticmethod
+    def choose(batch: pa.RecordBatch, columns: Sequence[Column]) -> CsvDialect:
+        """The first dialect that a batch fits into; the last takes every text."""
+        for dialect in CANDIDATES:
+            if CsvLinesEncoder(columns, dialect).fits(batch):
+                return dialect
+        return ENCLOSED
+
+    def headers(self) -> dict[str, str]:
+        """The dialect as stream-load headers, control characters as `\\xHH`."""
+        headers = {
+            "column_separator": _encode_escapes(self.column_separator),
+            "line_delimiter": _encode_escapes(self.line_delimiter),
+        }
+        if self.enclose is not None:
+            headers["enclose"] = self.enclose
+        if self.escape is not None:
+            headers["escape"] = self.escape
+        if self.enclose == '"':
+            # the server keeps double quotes unless told otherwise
+            headers["trim_double_quotes"] = "true"
+        return headers
+
+
+PLAIN = CsvDialect()
+ENCLOSED = CsvDialect(enclose="'", escape="\\")
+CANDIDATES = (
+    PLAIN,
+    CsvDialect(column_separator="\x03\x04", line_delimiter="\x05\x06"),
+    CsvDialect(column_separator="\x1d\x1e\x1f\x03", line_delimiter="\x1c\x1e\x1f\x04"),
+    ENCLOSED,
+)
+_DOUBLE_ESCAPES = {"\\n": "\n", "\\t": "\t", "\\r": "\r"}
+
+
+def decode_escapes(text: str) -> str:
+    """`\\xHH`, `\\n`, `\\t`, `\\r` as the characters they stand for in a header."""
+    return re.sub(
+        r"\\x([0-9A-Fa-f]{2})|\\[ntr]",
+        lambda match: chr(int(match[1], 16)) if match[1] else _DOUBLE_ESCAPES[match[0]],
+        text,
+    )
+
+
+def _encode_escapes(text: str) -> str:
+    return re.sub(r"[\x00-\x1f\x7f]", lambda match: f"\\x{ord(match[0]):02x}", text)
+
+
+class CsvLinesEncoder:
+    """Encodes batches as CSV.
+
+    Args:
+        columns: What the batches carry, in order.
+        dialect: How values and rows are told apart.
+    """
+
+    load_format = LoadFormat.CSV
+
+    def __init__(self, columns: Sequence[Column], dialect: CsvDialect = PLAIN) -> None:
+        self._names = [column.name for column in columns]
+        self.dialect = dialect
+
+    def headers(self) -> Mapping[str, str]:
+        """The stream-load headers that go with the body."""
+        return {
+            "format": "csv",
+            **self.dialect.headers(),
+            "columns": columns_header(self._names),
+        }
+
+    def fits(self, batch: pa.RecordBatch) -> bool:
+        """Whether the batch can be encoded in this dialect."""
+        try:
+            self.encode(batch)
+        except RowEncodingError:
+            return False
+        return True
+
+    def encode(self, batch: pa.RecordBatch) -> bytes:
+        """One batch as rows, each with its delimiter.
+
+        Raises:
+            RowEncodingError: a value does not fit into this dialect.
+        """
+        if not batch.num_rows:
+            return b""
+        dialect = self.dialect
+        texts = [
+            self._column(column, field)
+            for column, field in zip(batch.columns, batch.schema, strict=True)
+        ]
+        separator = _scalar(dialect.column_separator)
+        lines = pc.binary_join_element_wise(*texts, separator) if len(texts) > 1 else texts[0]
+        lines = pc.binary_join_element_wise(lines, _scalar(""), _scalar(dialect.line_delimiter))
+        body = body_of(lines)
+        if dialect.enclose is None:
+            self._prove(body, batch, texts)
+        return body
+
+    def _column(self, column: pa.Array, field: pa.Field) -> pa.Array:
+        if pa.types.is_nested(column.type):
+            texts = json_text(column, field)
+        else:
+            texts = plain_text(column, field)
+        texts = texts.cast(pa.large_string())
+        if is_text(column.type):
+            if doris_type_of(field).kind in (Kind.JSON, Kind.VARIANT):
+                self._check_unenclosed(texts, field.name)
+            else:
+                texts = self._user_text(texts, field.name)
+        return pc.fill_null(texts, NULL_TEXT)
+
+    def _user_text(self, texts: pa.Array, name: str) -> pa.Array:
+        dialect = self.dialect
+        if dialect.escape is not None:
+            texts = pc.replace_substring(texts, dialect.escape, dialect.escape * 2)
+        if dialect.enclose is None:
+            if dialect.escape is None:
+                _refuse_any(
+                    pc.equal(texts, NULL_TEXT),
+                    name,
+                    "is the text \\N, which means NULL in CSV that is not enclosed",
+                )
+            if len(self._names) == 1:
+                _refuse_any(
+                    pc.equal(texts, ""),
+                    name,
+                    "is an empty text, and so is its line, which CSV skips",
+                )
+            return texts
+        if dialect.escape is None:
+            _refuse_any(
+                pc.match_substring(texts, dialect.enclose),
+                name,
+                "holds the enclosing character, and no escape character is set",
+            )
+        else:
+            texts = pc.replace_substring(texts, dialect.enclose, dialect.escape + dialect.enclose)
+        mark = _scalar(dialect.enclose)
+        return pc.binary_join_element_wise(mark, texts, mark, _scalar(""))
+
+    def _check_unenclosed(self, texts: pa.Array, name: str) -> None:
+        """JSON text is not enclosed: servers do not take the escapes out of it again."""
+        dialect = self.dialect
+        if dialect.enclose is None:
+            return
+        for separator in (dialect.column_separator, dialect.line_delimiter):
+            _refuse_any(
+                pc.match_substring(texts, separator), name, "holds a separator, which no JSON may"
+            )
+        _refuse_any(
+            pc.starts_with(texts, dialect.enclose), name, "begins with the enclosing character"
+        )
+
+    def _prove(self, body: bytes, batch: pa.RecordBatch, texts: Sequence[pa.Array]) -> None:
+        rows = batch.num_rows
+        separator = self.dialect.column_separator.encode()
+        delimiter = self.dialect.line_delimiter.encode()
+        sound = (
+            body.count(separator) == rows * (len(texts) - 1)
+            and body.count(delimiter) == rows
+            and not body.startswith(_BYTE_ORDER_MARK.encode())
+            and not (delimiter == b"\n" and b"\r\n" in body)
+        )
+        if sound:
+            return
+        for column, name in zip(texts, self._names, strict=True):
+            for mark in (self.dialect.column_separator, self.dialect.line_delimiter):
+                _refuse_any(pc.match_substring(column, mark), name, "holds a CSV separator")
+            if self.dialect.line_delimiter == "\n":
+                _refuse_any(pc.ends_with(column, "\r"), name, "ends with a carriage return")
+            _refuse_any(
+                pc.starts_with(column, _BYTE_ORDER_MARK), name, "begins with a byte order mark"
+            )
+        raise RowEncodingError("values next to a CSV separator form another one", hint=_USE_OTHERS)
+
+
+def _scalar(text: str) -> pa.Scalar:
+    return pa.scalar(text, pa.large_string())
+
+
+def _refuse_any(found: pa.Array, name: str, reason: str) -> None:
+    position = pc.index(found, pa.scalar(True)).as_py()
+    if position >= 0:
+        raise RowEncodingError(reason, column=name, row=position, hint=_USE_OTHERS)
