@@ -202,7 +202,7 @@ class Emulator:
         mysql = MySqlServer(engine, HOST, self._wanted.get("fe_mysql", 0))
         stack.callback(mysql.stop)
         frontend.query_port = mysql.port
-        http = FrontendHttp(engine, port=self._wanted.get("fe_http", 0))
+        http = FrontendHttp(engine, port=self._wanted.get("fe_http", 0), control=self)
         stack.callback(http.stop)
         frontend.http_port = http.port
         mysql.start()

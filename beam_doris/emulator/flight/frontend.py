@@ -227,7 +227,7 @@ class FrontendFlightServer(flight.FlightServerBase):
         return session_errors(errors)
 
     def _options(self, session: FlightSession) -> dict[str, str]:
-        options = {name: str(value) for name, value in session.sql.variables.items()}
+        options = {name: value for name, value, *_ in session.sql.variables.rows()}
         return {**options, "catalog": "internal", "schema": session.sql.database or ""}
 
 

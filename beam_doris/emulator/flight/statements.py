@@ -145,13 +145,15 @@ def _started(schema: pa.Schema, batches: Iterator[pa.RecordBatch]) -> Stream:
     return Stream(schema=schema, batches=running, close=running.close)
 
 
-def session_zone(session: FlightSession) -> str | None:
-    """The zone of the session, None when it never set one."""
+def session_zone(session: FlightSession) -> str:
+    """The zone of the session; CST is China's, as in Doris."""
     zone = session.sql.variables.get("time_zone")
-    return None if zone is None or zone.upper() in ("SYSTEM", "DEFAULT") else zone
+    return "Asia/Shanghai" if zone.upper() in ("CST", "PRC") else zone
 
 
 def parallel(session: FlightSession) -> bool:
     """Whether the session asked for several endpoints."""
-    value = session.sql.variables.get("enable_parallel_result_sink") or "false"
-    return value.strip("'\"").lower() in ("true", "1", "on")
+    try:
+        return bool(session.sql.variables.flag("enable_parallel_result_sink"))
+    except EmulatorError:
+        return False
