@@ -14,8 +14,75 @@
 # KIND, either express or implied.  See the License for the
 # specific language governing permissions and limitations
 # under the License.
-"""The native Apache Beam connector for Apache Doris."""
+"""The native Apache Beam connector for Apache Doris.
+
+Example:
+    >>> from beam_doris import DorisConnection, ReadFromDoris, Secret, WriteToDoris
+    >>> doris = DorisConnection(
+    ...     fenodes="127.0.0.1:8030", username="root", password=Secret.env("DORIS_PASSWORD"))
+"""
 
 from __future__ import annotations
 
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from beam_doris.errors import (
+        ConfigError,
+        DorisError,
+        OutcomeUnknownError,
+        PermanentError,
+        TransientError,
+    )
+    from beam_doris.options.connection import DorisConnection
+    from beam_doris.options.reading import ReadOptions, ReadProtocol
+    from beam_doris.options.secrets import Secret
+    from beam_doris.options.writing import LoadFormat, TwoPhaseCommit, WriteOptions
+    from beam_doris.read.source import ReadFromDoris
+    from beam_doris.write.sink import WriteToDoris
+
 __version__ = "0.1.0"
+
+_HOMES = {
+    "ConfigError": "beam_doris.errors",
+    "DorisConnection": "beam_doris.options.connection",
+    "DorisError": "beam_doris.errors",
+    "LoadFormat": "beam_doris.options.writing",
+    "OutcomeUnknownError": "beam_doris.errors",
+    "PermanentError": "beam_doris.errors",
+    "ReadFromDoris": "beam_doris.read.source",
+    "ReadOptions": "beam_doris.options.reading",
+    "ReadProtocol": "beam_doris.options.reading",
+    "Secret": "beam_doris.options.secrets",
+    "TransientError": "beam_doris.errors",
+    "TwoPhaseCommit": "beam_doris.options.writing",
+    "WriteOptions": "beam_doris.options.writing",
+    "WriteToDoris": "beam_doris.write.sink",
+}
+
+__all__ = [
+    "ConfigError",
+    "DorisConnection",
+    "DorisError",
+    "LoadFormat",
+    "OutcomeUnknownError",
+    "PermanentError",
+    "ReadFromDoris",
+    "ReadOptions",
+    "ReadProtocol",
+    "Secret",
+    "TransientError",
+    "TwoPhaseCommit",
+    "WriteOptions",
+    "WriteToDoris",
+    "__version__",
+]
+
+
+def __getattr__(name: str) -> Any:
+    # late: the clients are usable, and the emulator starts, without importing Beam
+    home = _HOMES.get(name)
+    if home is None:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(home), name)

@@ -1,0 +1,160 @@
+# Licensed to the Apache Software Foundation (ASF) under one
+# or more contributor license agreements.  See the NOTICE file
+# distributed with this work for additional information
+# regarding copyright ownership.  The ASF licenses this file
+# to you under the Apache License, Version 2.0 (the
+# "License"); you may not use this file except in compliance
+# with the License.  You may obtain a copy of the License at
+#
+#   http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing,
+# software distributed under the License is distributed on an
+# "AS IS" BASIS, WITHOUT WARRANTIES OR CONDITIONS OF ANY
+# KIND, either express or implied.  See the License for the
+# specific language governing permissions and limitations
+# under the License.
+"""Finds what is wrong with a write when the pipeline is built."""
+
+from __future__ import annotations
+
+import re
+
+from beam_doris.beam_support.checks import Problems, with_hint
+from beam_doris.beam_support.client_pool import shared_client
+from beam_doris.beam_support.runners import RunnerKind, is_streaming, runner_kind
+from beam_doris.client.frontend import Frontend
+from beam_doris.errors import ConfigError, ConnectError, DeadlineExceeded
+from beam_doris.options.connection import DorisConnection
+from beam_doris.options.table_id import TableId
+from beam_doris.options.writing import LoadFormat, TwoPhaseCommit, WriteOptions
+from beam_doris.schema.table_schema import TableSchema
+from beam_doris.write.elements import Form, Hint, hint_of
+from beam_doris.write.job import WriteJob
+
+SUBJECT = "WriteToDoris"
+UNREACHABLE_HINT = (
+    "check fenodes (a frontend's HTTP port, usually 8030) and that this machine may reach it; "
+    "where the cluster is reachable only from the workers, pass validate=False: the table is "
+    "then checked when the pipeline runs"
+)
+
+_LABEL_CHARACTERS = re.compile(r"[-_A-Za-z0-9:]+")
+_MAX_PREFIX = 60
+
+
+def label_prefix_problems(prefix: object) -> list[str]:
+    """What is wrong with a label prefix."""
+    if not isinstance(prefix, str) or not prefix:
+        return ["label_prefix is missing: name the job, such as 'nightly-orders'"]
+    problems = []
+    if not _LABEL_CHARACTERS.fullmatch(prefix):
+        problems.append(
+            f"label_prefix {prefix!r} holds other characters than letters, digits, '-', '_', ':'"
+        )
+    if len(prefix) > _MAX_PREFIX:
+        problems.append(
+            f"label_prefix has {len(prefix)} characters; {_MAX_PREFIX} leave room for the rest "
+            "of a label"
+        )
+    return problems
+
+
+def mode_problems(options: WriteOptions, table: TableId | None) -> list[str]:
+    """What this version cannot do."""
+    problems = []
+    if not isinstance(options.mode, TwoPhaseCommit):
+        problems.append(
+            f"mode {type(options.mode).__name__} is not offered yet; use TwoPhaseCommit()"
+        )
+    if table is not None and not table.is_internal:
+        problems.append(
+            f"{table} is in catalog {table.catalog!r}; loads go to the internal catalog only"
+        )
+    return problems
+
+
+def fetch_schema(connection: DorisConnection, table: TableId) -> TableSchema:
+    """The table as the frontend describes it now.
+
+    Raises:
+        ConfigError: there is no such database or table.
+        AuthError, ConnectError: the frontend refuses us, or cannot be reached.
+    """
+    problems = Problems(SUBJECT)
+    try:
+        schema = problems.attempt(lambda: shared_client(Frontend, connection).schema(table))
+    except (ConnectError, DeadlineExceeded) as error:
+        raise with_hint(error, UNREACHABLE_HINT) from error
+    problems.raise_if_any(table)
+    assert schema is not None
+    return schema
+
+
+def check_elements(job: WriteJob, element_type: object) -> Hint:
+    """Checks the type of the elements against the job and the table.
+
+    Raises:
+        ConfigError: everything that is wrong, at once.
+    """
+    problems = Problems(SUBJECT)
+    hint = problems.attempt(lambda: hint_of(element_type)) or Hint()
+    options = job.options
+    if hint.form is Form.TUPLE and job.columns is None:
+        problems.add("tuples have no field names: pass columns= with the columns they carry")
+    if hint.arity is not None and job.columns is not None and hint.arity != len(job.columns):
+        problems.add(f"tuples of {hint.arity} for {len(job.columns)} columns")
+    if hint.form is Form.LINE and options.load_format is LoadFormat.ARROW:
+        problems.add("raw lines cannot be sent as Arrow; use load_format CSV or JSON")
+    if hint.fields is not None and job.columns is not None:
+        missing = [name for name in job.columns if name not in hint.fields]
+        if missing:
+            problems.add(f"the elements have no fields {missing} that columns= names")
+    names = job.columns if job.columns is not None else hint.fields
+    if names is not None and job.schema is not None and "columns" not in _expressions(options):
+        problems.extend(job.schema.write_problems(names, partial_update=_partial(options)))
+    problems.raise_if_any(job.table)
+    return hint
+
+
+def _expressions(options: WriteOptions) -> set[str]:
+    return {name.lower() for name in options.load_properties}
+
+
+def _partial(options: WriteOptions) -> bool:
+    stated = {name.lower(): value for name, value in options.load_properties.items()}
+    return stated.get("partial_columns", "false").lower() == "true"
+
+
+def check_runner(pipeline: object, bounded: bool) -> RunnerKind:
+    """Refuses what would not be exactly once, before anything runs.
+
+    Raises:
+        ConfigError: the runner or the input cannot give the guarantee; says what can.
+    """
+    kind = runner_kind(pipeline)
+    problems = Problems(SUBJECT)
+    if not bounded or is_streaming(pipeline):
+        problems.add(
+            "unbounded input is not offered yet: a bundle is no unit of a load there; write a "
+            "bounded collection, without --streaming"
+        )
+    if not kind.reshuffle_is_durable:
+        problems.add(
+            f"exactly-once loads on {kind.value} are not offered yet: a Reshuffle persists nothing "
+            "there, so a token could be committed and then be computed again; use DirectRunner, "
+            "PrismRunner or DataflowRunner"
+        )
+    problems.raise_if_any()
+    return kind
+
+
+__all__ = [
+    "SUBJECT",
+    "ConfigError",
+    "check_elements",
+    "check_runner",
+    "fetch_schema",
+    "label_prefix_problems",
+    "mode_problems",
+]
