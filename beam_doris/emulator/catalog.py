@@ -92,7 +92,8 @@ class Partition:
     """A partition: its version and its tablets.
 
     ``lower`` (inclusive) and ``upper`` (exclusive) are the bounds of a RANGE partition as one text
-    a partition column; None as a bound is the smallest (largest) value. ``values`` are the tuples
+    a partition column: a whole None is no bound, an item None is MAXVALUE, items missing at the end are
+    the smallest value. ``values`` are the tuples
     of a LIST partition, whose items may be None for NULL. The ids of the tablets of a partition
     are consecutive.
     """

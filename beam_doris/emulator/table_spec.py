@@ -20,9 +20,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Union
 
-from beam_doris.emulator.catalog import Distribution, KeysModel, PartitionBy
+from beam_doris.emulator.catalog import Column, Distribution, KeysModel, PartitionBy
 from beam_doris.emulator.types import DorisType
 
 
@@ -51,7 +50,8 @@ class PartitionSpec:
     """A partition as written: exactly one of the three forms, or none (the default LIST partition).
 
     ``less_than``: VALUES LESS THAN (...), an item None is MAXVALUE. ``lower``/``upper``: VALUES
-    [(...), (...)), an upper item None is MAXVALUE. ``values``: VALUES IN (...), one tuple for each
+    [(...), (...)), an item None is MAXVALUE.
+    Items missing at the end of a bound are the smallest value. ``values``: VALUES IN (...), one tuple for each
     combination, an item None is NULL.
     """
 
@@ -169,16 +169,33 @@ class ModifyComment:
     column: str | None = None
 
 
-TableChange = Union[
-    AddColumns,
-    DropColumn,
-    ModifyColumn,
-    RenameColumn,
-    ReorderColumns,
-    AddPartition,
-    DropPartition,
-    RenameTable,
-    RenamePartition,
-    SetProperties,
-    ModifyComment,
-]
+TableChange = (
+    AddColumns
+    | DropColumn
+    | ModifyColumn
+    | RenameColumn
+    | ReorderColumns
+    | AddPartition
+    | DropPartition
+    | RenameTable
+    | RenamePartition
+    | SetProperties
+    | ModifyComment
+)
+
+
+def made(spec: ColumnSpec, column_id: int) -> Column:
+    """The column that a checked definition makes."""
+    return Column(
+        id=column_id,
+        name=spec.name,
+        type=spec.type,
+        nullable=spec.nullable,
+        key=spec.key,
+        aggregation=spec.aggregation,
+        default=spec.default,
+        default_is_function=spec.default_is_function,
+        comment=spec.comment,
+        auto_increment=spec.auto_increment,
+        generated=spec.generated,
+    )
