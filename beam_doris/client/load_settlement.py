@@ -95,7 +95,11 @@ class Settlement:
 
     def refused_by_frontend(self, reply: HttpReply) -> None:
         """A frontend answered by itself: pauses if it may redirect later, else raises."""
-        where = {"table": self._request.table, "label": self._request.label, "host": reply.node}
+        where: dict[str, Any] = {
+            "table": self._request.table,
+            "label": self._request.label,
+            "host": reply.node,
+        }
         try:
             answer = LoadReply.parse(reply)
         except ServerBusy as error:

@@ -26,7 +26,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pyarrow as pa
@@ -141,26 +141,31 @@ class ThriftScanner:
         options = options or ScanOptions()
         deadline = deadline or Deadline.after(options.query_timeout, self._clock)
         node = self.connection.mapped(Node.parse(backend or group.backend))
-        stream = self._connect(
-            node,
-            tls=False,
-            timeout=self.connection.timeouts.connect.total_seconds(),
-            deadline=deadline,
-        )
-        thrift = ThriftConnection(stream, node)
-        scan = _Scan(thrift, node, table)
+        scan = _Scan(self._open, node, table, deadline)
         try:
             scan.open(group.tablets, opaque, options, self.connection, deadline)
             yield from scan.batches(deadline)
         finally:
             scan.close(Deadline.after(_CLOSE_SECONDS, self._clock))
 
+    def _open(self, node: Node, deadline: Deadline) -> ThriftConnection:
+        timeout = self.connection.timeouts.connect.total_seconds()
+        stream = self._connect(node, tls=False, timeout=timeout, deadline=deadline)
+        return ThriftConnection(stream, node)
+
 
 class _Scan:
     """One scan: its context and its offset."""
 
-    def __init__(self, thrift: ThriftConnection, node: Node, table: TableId) -> None:
-        self._thrift = thrift
+    def __init__(
+        self,
+        connect: Callable[[Node, Deadline], ThriftConnection],
+        node: Node,
+        table: TableId,
+        deadline: Deadline,
+    ) -> None:
+        self._connect = connect
+        self._thrift = connect(node, deadline)
         self._node = node
         self._table = table
         self._context: str | None = None
@@ -263,9 +268,12 @@ class _Scan:
     def close(self, deadline: Deadline) -> None:
         """Ends the scan on the backend, then the connection; never raises for the network."""
         try:
-            if self._context is not None and not self._broken:
+            if self._context is not None:
                 params = idl().TScanCloseParams(context_id=self._context)
                 with contextlib.suppress(DorisError):
+                    if self._broken:
+                        self._thrift.close()
+                        self._thrift = self._connect(self._node, deadline)
                     self._thrift.call("close_scanner", params, deadline)
         finally:
             self._thrift.close()
