@@ -101,7 +101,7 @@ def _run(session: Session, statement: str, limit: int) -> dict[str, Any]:
     if result.kind != "rows":
         return {"type": "exec_status", "status": {}, "time": 0}
     types = [column.type for column in result.columns]
-    rows = []
+    rows: list[list[Any]] = []
     for row in result.text_rows():
         if len(rows) >= limit:
             break
@@ -121,7 +121,7 @@ def _type_name(doris: DorisType) -> str:
     """Names as the driver behind this page gives them."""
     if doris.kind in (Kind.CHAR, Kind.VARCHAR, Kind.STRING):
         return "CHAR" if doris.kind is Kind.CHAR else "VARCHAR"
-    return doris.kind.value
+    return str(doris.kind.value)
 
 
 def _cell(text: str | None, doris: DorisType) -> Any:

@@ -144,9 +144,9 @@ def _fits(source: Any, doris: DorisType) -> bool:
         return True
     texts = types.is_string(source) or types.is_large_string(source)
     if kind in TEXTS or kind in (Kind.JSON, Kind.VARIANT, Kind.LARGEINT, Kind.IPV6):
-        return texts or (kind in TEXTS and types.is_binary(source))
+        return bool(texts or (kind in TEXTS and types.is_binary(source)))
     if kind is Kind.IPV4:
-        return texts or types.is_int32(source) or types.is_uint32(source)
+        return bool(texts or types.is_int32(source) or types.is_uint32(source))
     if kind is Kind.DATE:
         return bool(types.is_date(source))
     if kind is Kind.DATETIME:
@@ -155,15 +155,15 @@ def _fits(source: Any, doris: DorisType) -> bool:
         return bool(types.is_decimal(source) and source.scale == doris.scale)
     if kind is Kind.ARRAY:
         is_list = types.is_list(source) or types.is_large_list(source)
-        return is_list and _fits(source.value_type, doris.children[0])
+        return bool(is_list and _fits(source.value_type, doris.children[0]))
     if kind is Kind.MAP:
-        return (
+        return bool(
             types.is_map(source)
             and _fits(source.key_type, doris.children[0])
             and _fits(source.item_type, doris.children[1])
         )
     if kind is Kind.STRUCT:
-        return (
+        return bool(
             types.is_struct(source)
             and source.num_fields == len(doris.children)
             and all(

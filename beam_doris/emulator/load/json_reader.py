@@ -226,7 +226,7 @@ class JsonReader:
             rows = values
         columns_of = self._path_columns if self._paths else self._key_columns
         raw = columns_of(rows)
-        empty = self._without_any(rows, raw)
+        empty = self._without_any(raw)
         if empty:
             for place in empty:
                 bad.append(
@@ -247,7 +247,7 @@ class JsonReader:
         return Chunk(len(rows), columns, lambda row: _shown(rows[row]), bad, missing)
 
     @staticmethod
-    def _without_any(rows: list[Any], raw: list[list[Any]]) -> list[int]:
+    def _without_any(raw: list[list[Any]]) -> list[int]:
         """Rows that mention no field at all."""
         if not raw:
             return []

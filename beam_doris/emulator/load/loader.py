@@ -73,7 +73,6 @@ class ChunkLoader:
         self._strict = strict
         self._cut_text = cut_text
         self._now = now
-        self._ordinal = 0
         self._all = (*plan.targets, *([plan.sequence] if plan.sequence else []))
         self._computed = [target for target in self._all if target.computed]
         if plan.field_filter is not None:
@@ -89,6 +88,7 @@ class ChunkLoader:
 
     def _load_rows(self, chunk: Chunk) -> None:
         reasons: dict[int, str] = {}
+        deletes = self._delete_signs(chunk)
         computed = self._compute(chunk)
         chosen = self._chosen(computed)
         arrays: dict[str, Any] = {}
@@ -101,10 +101,8 @@ class ChunkLoader:
             if missing is not None and self._left_to_store(target, missing):
                 continue
             arrays[target.name] = self._column(target, raw, missing, reasons)
-        deletes = self._delete_signs(chunk)
-        first = self._ordinal
-        self._ordinal += chunk.rows
-        table = self._table(chunk, arrays, deletes, first)
+            self._check_null(target, arrays[target.name], deletes, reasons)
+        table = self._table(chunk, arrays, deletes)
         good = chunk.rows
         if chosen is not None:
             reasons = {row: reason for row, reason in reasons.items() if chosen[row]}
@@ -116,7 +114,7 @@ class ChunkLoader:
             good = int(keep.sum())
             self._quality.reject(BadRow(reasons[row], chunk.source(row)) for row in sorted(reasons))
         if good:
-            self._append(chunk, table, list(arrays), good, first)
+            self._append(chunk, table, list(arrays), good)
 
     def _compute(self, chunk: Chunk) -> dict[int, Any]:
         """Evaluate the expressions of the load over its raw fields."""
@@ -177,13 +175,22 @@ class ChunkLoader:
             array = self._with_default(target, array, missing, reasons)
         if target.type.kind in (Kind.CHAR, Kind.VARCHAR, Kind.STRING):
             array = self._check_length(target, array, reasons)
-        if not target.nullable and array.null_count:
-            for row in np.flatnonzero(~valid_mask(array)):
-                reasons.setdefault(
-                    int(row),
-                    f"column({target.name}) values is null while columns is not nullable",
-                )
         return pc.negate(array) if target.negate else array
+
+    def _check_null(
+        self, target: Target, array: Any, deletes: Any, reasons: dict[int, str]
+    ) -> None:
+        key = target.column is not None and target.column.key
+        if target.nullable or not array.null_count or (self._plan.delete_sql and not key):
+            return
+        null = ~valid_mask(array)
+        if deletes is not None and not key:
+            # a row that only deletes needs no values beside its key
+            null &= ~deletes.to_numpy(zero_copy_only=False)
+        for row in np.flatnonzero(null):
+            reasons.setdefault(
+                int(row), f"column({target.name}) values is null while columns is not nullable"
+            )
 
     def _with_default(
         self, target: Target, array: Any, missing: Any, reasons: dict[int, str]
@@ -237,16 +244,16 @@ class ChunkLoader:
         signs = convert(raw, _TINY).array
         return pc.not_equal(signs, pa.scalar(0, signs.type)).fill_null(False)
 
-    def _table(self, chunk: Chunk, arrays: dict[str, Any], deletes: Any, first: int) -> Any:
+    def _table(self, chunk: Chunk, arrays: dict[str, Any], deletes: Any) -> Any:
         columns = {f"t{place}": array for place, array in enumerate(arrays.values())}
         for place in self._plan.extras:
             columns[f"x{place}"] = _as_text(chunk.columns[place])
         if deletes is not None:
             columns["__del"] = deletes
-        columns["__ord"] = pa.array(np.arange(first, first + chunk.rows, dtype=np.int64))
+        columns["__ord"] = pa.array(np.arange(chunk.rows, dtype=np.int64))
         return pa.table(columns)
 
-    def _append(self, chunk: Chunk, table: Any, names: list[str], good: int, first: int) -> None:
+    def _append(self, chunk: Chunk, table: Any, names: list[str], good: int) -> None:
         self._cursor.register(_CHUNK, table)
         try:
             result = self._stager.append(self._cursor, self._select(table, names))
@@ -257,7 +264,7 @@ class ChunkLoader:
         self._quality.loaded += result.loaded
         self._quality.unselected += good - result.loaded - len(result.rejected)
         self._quality.reject(
-            BadRow(reason, chunk.source(ordinal - first)) for ordinal, reason in result.rejected
+            BadRow(reason, chunk.source(ordinal)) for ordinal, reason in result.rejected
         )
 
     def _select(self, table: Any, names: list[str]) -> str:

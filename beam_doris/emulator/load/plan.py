@@ -18,15 +18,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
-
-import sqlglot
-from sqlglot import exp
 
 from beam_doris.emulator.catalog import DELETE_SIGN, SEQUENCE_COLUMN, Column, KeysModel, Table
 from beam_doris.emulator.errors import EmulatorError
-from beam_doris.emulator.load.failure import LoadFailure, frontend_failure
+from beam_doris.emulator.load.coercion import unknown_name, with_numbers
+from beam_doris.emulator.load.failure import frontend_failure
 from beam_doris.emulator.load.request import LoadRequest
 from beam_doris.emulator.types import DorisType, Kind
 
@@ -122,7 +121,8 @@ def plan_load(
         table=table,
         fields=fields,
         targets=targets,
-        sequence=sequence,
+        # a mapped sequence travels under its column's own name
+        sequence=sequence if table.sequence_column is None else None,
         delete_field=sign if unique else None,
         delete_all=request.merge_type == "DELETE",
         delete_sql=delete_sql,
@@ -277,37 +277,26 @@ def _sequence(
 
 
 def _expression(text: str, types: Mapping[str, DorisType], translate: Translate, name: str) -> str:
-    unknown = _unknown_name(text, types)
-    if unknown is not None:
-        raise frontend_failure(f"unknown reference column, column={name}, reference={unknown}")
-    try:
-        return translate(text, types)
-    except EmulatorError as error:
-        raise frontend_failure(error.message) from error
+    with _frontend_words():
+        unknown = unknown_name(text, types)
+        if unknown is not None:
+            raise EmulatorError(f"unknown reference column, column={name}, reference={unknown}")
+        return translate(with_numbers(text, types), types)
 
 
 def _condition(text: str, types: Mapping[str, DorisType], translate: Translate, where: str) -> str:
-    unknown = _unknown_name(text, types)
-    if unknown is not None:
-        raise frontend_failure(
-            f"unknown column reference in {where} statement, reference={unknown}"
-        )
+    with _frontend_words():
+        unknown = unknown_name(text, types)
+        if unknown is not None:
+            raise EmulatorError(
+                f"unknown column reference in {where} statement, reference={unknown}"
+            )
+        return translate(with_numbers(text, types), types)
+
+
+@contextmanager
+def _frontend_words() -> Iterator[None]:
     try:
-        return translate(text, types)
+        yield
     except EmulatorError as error:
         raise frontend_failure(error.message) from error
-
-
-def _unknown_name(text: str, types: Mapping[str, DorisType]) -> str | None:
-    """The first name in an expression that is none of the given ones."""
-    try:
-        tree = sqlglot.parse_one(text, read="doris")
-    except sqlglot.errors.SqlglotError as error:
-        raise LoadFailure(
-            f"Syntax error in expression: {text}", "ANALYSIS_ERROR", frontend=True
-        ) from error
-    known = {name.lower() for name in types}
-    for column in tree.find_all(exp.Column):
-        if column.name.lower() not in known:
-            return column.name
-    return None

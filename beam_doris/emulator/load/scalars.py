@@ -134,7 +134,7 @@ def parse_datetime(text: str, scale: int) -> int:
 
 def round_micros(micros: int, scale: int) -> int:
     """Half up to so many fraction digits of a second."""
-    unit = 10 ** (6 - scale)
+    unit = int(10 ** (6 - scale))
     return (micros + unit // 2) // unit * unit
 
 
