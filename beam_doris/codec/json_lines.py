@@ -75,8 +75,6 @@ class JsonLinesEncoder:
             (b"," if position else b"{") + orjson.dumps(name) + b":"
             for position, name in enumerate(self._names)
         ]
-        getter = itemgetter(*self._names)
-        self._values_of = getter if len(self._names) > 1 else lambda row: (getter(row),)
         kinds = {column.name: column.type.kind for column in self._columns}
         self._float_names = [n for n, k in kinds.items() if k in (Kind.FLOAT, Kind.DOUBLE)]
         self._bigint_names = [n for n, k in kinds.items() if k is Kind.BIGINT]
@@ -134,8 +132,8 @@ class JsonLinesEncoder:
             return rows, dict.fromkeys(names, ())
         try:
             if sum(map(len, rows)) == len(rows) * len(names):
-                values = zip(*map(self._values_of, rows), strict=True)
-                return rows, dict(zip(names, values, strict=True))
+                # a column at a time: a tuple per row would keep the garbage collector busy
+                return rows, {name: list(map(itemgetter(name), rows)) for name in names}
         except KeyError:
             pass
         known = set(names)

@@ -198,9 +198,8 @@ class RowPacker:
         names = self._names
         if sum(map(len, rows)) == len(rows) * len(names):
             try:
-                if len(names) == 1:
-                    return [[row[names[0]] for row in rows]]
-                return list(zip(*map(itemgetter(*names), rows), strict=True))
+                # a column at a time: a tuple per row would keep the garbage collector busy
+                return [list(map(itemgetter(name), rows)) for name in names]
             except KeyError:
                 pass
         known = set(names)
@@ -217,7 +216,7 @@ class RowPacker:
         self, rows: Sequence[tuple[Any, ...]], fields: tuple[str, ...]
     ) -> Sequence[Sequence[Any]]:
         if fields == self._names:
-            return list(zip(*rows, strict=True))
+            return self._from_positions(rows)
         self._check_names(fields)
         columns: list[Sequence[Any]] = []
         for column in self.columns:
@@ -229,9 +228,11 @@ class RowPacker:
         return columns
 
     def _from_positions(self, rows: Sequence[Sequence[Any]]) -> Sequence[Sequence[Any]]:
-        for position, row in enumerate(rows):
-            _is_whole(position, row, len(self._names))
-        return list(zip(*rows, strict=True))
+        width = len(self._names)
+        if set(map(len, rows)) != {width}:
+            for position, row in enumerate(rows):
+                _is_whole(position, row, width)
+        return [list(map(itemgetter(position), rows)) for position in range(width)]
 
     def _require(self, column: Column, position: int | None) -> None:
         if self._missing is Missing.ERROR or not column.may_be_left_out:
