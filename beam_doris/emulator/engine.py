@@ -165,8 +165,6 @@ class Engine:
                 check_expressions=self._check_expressions,
             )
         )
-        with self._raw_cursor() as cursor:
-            self.storage.recover(cursor)
         self.transactions.recover()
 
     # ------------------------------------------------------------------ cursors

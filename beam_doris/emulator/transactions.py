@@ -103,9 +103,11 @@ class Transactions:
                 Transaction.from_json(definition)
                 for _, definition in catalog_store.load_transactions(cursor)
             ]
+            unfinished = {txn.id for txn in stored if not txn.state.final}
+            self._parts.storage.recover(cursor, unfinished)
         for transaction in sorted(stored, key=lambda txn: (txn.finished_at or 0.0, txn.id)):
             self._remember(transaction)
-        for transaction in list(self._all.values()):
+        for transaction in stored:
             if transaction.state is TransactionState.COMMITTED:
                 self._publish(transaction)
             elif transaction.state is TransactionState.PREPARE:
@@ -187,13 +189,20 @@ class Transactions:
         then reports Publish Timeout.
 
         Raises:
-            TransactionError: it has been aborted meanwhile.
+            TransactionError: it has been aborted meanwhile, or a table was dropped.
         """
         self.tick()
         transaction = self._running_load(txn_id)
         with self._parts.catalog.write_lock(transaction.db):
             transaction = self._running_load(txn_id)
+            self._check_tables(transaction)
             return self._commit(transaction)
+
+    def _check_tables(self, transaction: Transaction) -> None:
+        """A dropped table cannot be committed to; the abort still works (P 3.1)."""
+        for table_id in transaction.table_ids:
+            if self._parts.catalog.table_by_id(table_id) is None:
+                raise TransactionError(f"unknown table, tableId={table_id}")
 
     def fail(self, txn_id: int, reason: str) -> None:
         """The load failed: -> ABORTED. Nothing happens when it is over already."""
@@ -230,9 +239,7 @@ class Transactions:
         with self._parts.catalog.write_lock(db):
             transaction = self._pick(database, txn_id, label, (TransactionState.PRECOMMITTED,))
             check_committable(transaction)
-            for table_id in transaction.table_ids:
-                if self._parts.catalog.table_by_id(table_id) is None:
-                    raise TransactionError(f"unknown table, tableId={table_id}")
+            self._check_tables(transaction)
             return self._commit(transaction)
 
     def abort(

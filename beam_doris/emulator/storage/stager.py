@@ -24,8 +24,10 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
+import duckdb
+
 from beam_doris.emulator.catalog import DELETE_SIGN, Column, KeysModel, Table
-from beam_doris.emulator.errors import LoadRefused
+from beam_doris.emulator.errors import LoadRefused, TransactionError
 from beam_doris.emulator.literals import default_sql, quote
 from beam_doris.emulator.storage import placement
 from beam_doris.emulator.storage.auto_partitions import missing_shapes
@@ -93,6 +95,7 @@ class Stager:
         )
         self._partial = None if partial_columns is None else tuple(partial_columns)
         self._staged: Staged | None = None
+        self._over = False
         if partial_columns is not None:
             self._check_partial(partial_columns)
 
@@ -100,6 +103,14 @@ class Stager:
     def partition_ids(self) -> tuple[int, ...] | None:
         """The only partitions that this load may write, None for all."""
         return self._partition_ids
+
+    def close(self) -> None:
+        """The transaction is over: nothing may be staged any more."""
+        self._over = True
+
+    @property
+    def over(self) -> bool:
+        return self._over
 
     def append(self, cursor: Any, source_sql: str) -> AppendResult:
         """Stage the rows of a DuckDB SELECT.
@@ -112,8 +123,10 @@ class Stager:
 
         Raises:
             LoadRefused: the load as a whole is not possible.
+            TransactionError: the transaction ended meanwhile.
         """
         with self._lock:
+            self._check_running()
             described = cursor.execute(f"DESCRIBE {source_sql}").fetchall()
             given = {str(row[0]).lower(): str(row[0]) for row in described}
             self._check(given)
@@ -131,6 +144,10 @@ class Stager:
                 return self._insert(cursor, kept, table, given)
             finally:
                 cursor.execute(f"DROP TABLE IF EXISTS {temporary}")
+
+    def _check_running(self) -> None:
+        if self._over:
+            raise TransactionError(f"transaction [{self.txn_id}] is already aborted")
 
     def _with_partitions(self) -> Table:
         """The table in the form the load began with, with the partitions of this moment."""
@@ -319,12 +336,15 @@ class Stager:
                 self._storage.check_new_keys(cursor, table, staged)
             cursor.execute("COMMIT")
         except BaseException:
-            with suppress(Exception):
+            with suppress(duckdb.Error):
                 cursor.execute("ROLLBACK")
+            # an abort drops the staging table under a load that still runs
+            self._check_running()
             raise
         self._staged = staged
         self._arrived = self._arrived if last is None else int(last) + 1
-        self._storage.register(staged)
+        if not self._storage.register(staged, self):
+            self._check_running()
         return AppendResult(inserted - len(rejected), rejected)
 
     def _describe(self, given: Mapping[str, str]) -> Staged:

@@ -19,10 +19,12 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass, replace
 from typing import Any
+
+import duckdb
 
 from beam_doris.emulator import catalog_store
 from beam_doris.emulator.catalog import Catalog, Column, KeysModel, Partition, Table
@@ -166,28 +168,35 @@ class Storage:
         }
         catalog_store.save_staged(cursor, staged.txn_id, staged.table_id, definition)
 
-    def register(self, staged: Staged) -> None:
-        """A staging table has become durable."""
+    def register(self, staged: Staged, stager: Stager | None = None) -> bool:
+        """A staging table has become durable; False when its transaction ended before that."""
         with self._lock:
-            self._staged.setdefault(staged.txn_id, {})[staged.table_id] = staged
+            if stager is None or not stager.over:
+                self._staged.setdefault(staged.txn_id, {})[staged.table_id] = staged
+                return True
+        with self._parts.cursor() as cursor:
+            self._drop(cursor, [staged])
+        return False
 
-    def recover(self, cursor: Any) -> None:
-        """Learn the staging tables that an earlier process left."""
+    def recover(self, cursor: Any, known: Collection[int]) -> None:
+        """Learn the staging tables that an earlier process left; drop those of no known load."""
         for txn_id, table_id, stored in catalog_store.load_staged(cursor):
             only = stored["partitions"]
-            self.register(
-                Staged(
-                    txn_id=txn_id,
-                    table_id=table_id,
-                    column_ids=tuple(stored["columns"]),
-                    partial=stored["partial"],
-                    has_sequence=stored["has_sequence"],
-                    partition_ids=None if only is None else tuple(only),
-                )
+            staged = Staged(
+                txn_id=txn_id,
+                table_id=table_id,
+                column_ids=tuple(stored["columns"]),
+                partial=stored["partial"],
+                has_sequence=stored["has_sequence"],
+                partition_ids=None if only is None else tuple(only),
             )
+            if txn_id in known:
+                self.register(staged)
+            else:
+                self._drop(cursor, [staged])
 
     def staged_tables(self, txn_id: int) -> list[int]:
-        """Tables for which a transaction has staged rows."""
+        """Ids of the tables for which a transaction has staged rows."""
         with self._lock:
             return sorted(self._staged.get(txn_id, {}))
 
@@ -260,16 +269,19 @@ class Storage:
         """Drop the staging tables of a transaction inside the caller's DuckDB transaction."""
         with self._lock:
             waiting = list(self._staged.get(txn_id, {}).values())
+        self._drop(cursor, waiting)
+
+    def _drop(self, cursor: Any, waiting: Sequence[Staged]) -> None:
         for staged in waiting:
             cursor.execute(f"DROP TABLE IF EXISTS {staged.name}")
-            catalog_store.delete_staged(cursor, txn_id, staged.table_id)
+            catalog_store.delete_staged(cursor, staged.txn_id, staged.table_id)
 
     def forget(self, txn_id: int) -> None:
         """A transaction is over and DuckDB has committed that."""
         with self._lock:
             self._staged.pop(txn_id, None)
             for key in [key for key in self._stagers if key[0] == txn_id]:
-                del self._stagers[key]
+                self._stagers.pop(key).close()
 
     # ------------------------------------------------------------------ changing tables
 
@@ -344,7 +356,7 @@ class Storage:
                 yield cursor
             finally:
                 # after the block's own COMMIT there is nothing left to roll back
-                with suppress(Exception):
+                with suppress(duckdb.Error):
                     cursor.execute("ROLLBACK")
 
     def delete_where(
