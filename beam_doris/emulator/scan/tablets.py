@@ -27,7 +27,7 @@ import pyarrow as pa
 from beam_doris.emulator.catalog import Table
 from beam_doris.emulator.engine import Backend, Engine
 from beam_doris.emulator.errors import EmulatorError, VersionMerged
-from beam_doris.emulator.query_plan import PlanCookie, PlanError, decode
+from beam_doris.emulator.plan_cookie import PlanCookie, PlanError, decode
 from beam_doris.emulator.scan.contexts import RunningScan, ScanError, ScanRequest, StatusCode
 from beam_doris.emulator.scan.disorder import Disorder
 from beam_doris.emulator.sql.render import arrow_sql
