@@ -58,7 +58,7 @@ def shared_client(
 def lend(factory: Any, connection: DorisConnection, client: Any) -> None:
     """Puts a client into the pool, in place of the one that would be made; for tests."""
     with _lock:
-        _clients.append((factory, connection, client))
+        _clients.insert(0, (factory, connection, client))
 
 
 def drop_clients() -> None:

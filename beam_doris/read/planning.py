@@ -27,6 +27,7 @@ from apache_beam import pvalue
 from beam_doris.beam_support.client_pool import shared_client
 from beam_doris.beam_support.lineage import report_source
 from beam_doris.beam_support.metrics import ReadMetrics
+from beam_doris.beam_support.step_errors import whole
 from beam_doris.client.frontend import Frontend
 from beam_doris.client.query_plan import choose_backends
 from beam_doris.errors import DorisError
@@ -48,6 +49,12 @@ class PlanFn(beam.DoFn):
 
     def process(self, element: bytes) -> Iterator[ScanTask | pvalue.TaggedOutput]:  # noqa: ARG002
         """Plans now: the versions that a Thrift read sees are pinned here."""
+        try:
+            yield from self._outputs()
+        except DorisError as error:
+            raise whole(error) from error.__cause__
+
+    def _outputs(self) -> Iterator[ScanTask | pvalue.TaggedOutput]:
         request = self._request
         frontend = shared_client(Frontend, request.connection)
         schema = request.schema

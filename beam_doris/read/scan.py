@@ -26,6 +26,7 @@ import apache_beam as beam
 import pyarrow as pa
 
 from beam_doris.beam_support.metrics import ReadMetrics, Stopwatch
+from beam_doris.beam_support.step_errors import whole
 from beam_doris.errors import DorisError, TransientError
 from beam_doris.read.request import ReadRequest, ScanPlan, ScanTask
 from beam_doris.read.restriction import TabletRestrictions
@@ -115,7 +116,7 @@ class ScanFn(beam.DoFn):
                 if emitted and error.retryable:
                     raise self._broken_off(error, backend) from error
                 if not error.retryable or attempt + 1 == attempts:
-                    raise
+                    raise whole(error) from error.__cause__
                 _log.warning("scan of tablets %s repeated: %s", list(tablets), error.message)
                 self._metrics.retries.inc()
 
@@ -137,10 +138,12 @@ class ScanFn(beam.DoFn):
         return normalize(raw, schema)
 
     def _broken_off(self, error: DorisError, backend: str) -> TransientError:
-        return TransientError(
-            "a scan broke off after some of its rows had been emitted",
-            table=self._request.table,
-            host=error.host or backend,
-            cause=error,
-            hint="the runner repeats the bundle; where it does not, run the pipeline again",
+        return whole(
+            TransientError(
+                "a scan broke off after some of its rows had been emitted",
+                table=self._request.table,
+                host=error.host or backend,
+                cause=error,
+                hint="the runner repeats the bundle; where it does not, run the pipeline again",
+            )
         )

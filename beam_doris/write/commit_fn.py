@@ -24,9 +24,10 @@ import apache_beam as beam
 
 from beam_doris.beam_support.client_pool import shared_client
 from beam_doris.beam_support.metrics import Stopwatch, WriteMetrics
+from beam_doris.beam_support.step_errors import whole
 from beam_doris.client.contracts import CommitOutcome
 from beam_doris.client.transactions import Transactions
-from beam_doris.errors import CommitUnknownError, TransactionExpiredError
+from beam_doris.errors import CommitUnknownError, DorisError, TransactionExpiredError
 from beam_doris.options.connection import DorisConnection
 from beam_doris.write.token import CommittedLoad, LoadToken
 
@@ -61,8 +62,11 @@ class CommitFn(beam.DoFn):
 
     def process(self, token: LoadToken) -> Iterator[CommittedLoad]:
         """Commits one token."""
-        with Stopwatch() as watch:
-            outcome = commit_token(self._connection, token)
+        try:
+            with Stopwatch() as watch:
+                outcome = commit_token(self._connection, token)
+        except DorisError as error:
+            raise whole(error) from error.__cause__
         self._metrics.committed.inc()
         self._metrics.committed_rows.inc(token.rows)
         self._metrics.commit_time.update(watch.milliseconds)

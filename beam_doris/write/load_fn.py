@@ -29,6 +29,7 @@ from apache_beam.utils.windowed_value import WindowedValue
 from beam_doris.beam_support.client_pool import shared_client
 from beam_doris.beam_support.lineage import report_sink
 from beam_doris.beam_support.metrics import WriteMetrics
+from beam_doris.beam_support.step_errors import whole
 from beam_doris.client.stream_load import StreamLoader
 from beam_doris.errors import DorisError
 from beam_doris.write.bundle_loads import BundleLoads
@@ -74,16 +75,20 @@ class LoadFn(beam.DoFn):
         assert self._loads is not None
         try:
             self._loads.write(chunk)
-        except BaseException:
+        except BaseException as error:
             self._give_up()
+            if isinstance(error, DorisError):
+                whole(error)
             raise
 
     def _finished(self) -> list[LoadToken]:
         assert self._loads is not None
         try:
             tokens = self._loads.finish()
-        except BaseException:
+        except BaseException as error:
             self._give_up()
+            if isinstance(error, DorisError):
+                whole(error)
             raise
         self._loads = None
         for token in tokens:

@@ -31,6 +31,7 @@ from apache_beam.transforms.window import GlobalWindows
 from apache_beam.utils.windowed_value import WindowedValue
 
 from beam_doris.beam_support.metrics import WriteMetrics
+from beam_doris.beam_support.step_errors import whole
 from beam_doris.errors import RowEncodingError, SchemaError
 from beam_doris.write.checking import fetch_schema
 from beam_doris.write.elements import ACCEPTED, Form, form_of
@@ -115,7 +116,10 @@ class PackFn(beam.DoFn):
     def _emptied(self, buffer: Buffer) -> list[Chunk | pvalue.TaggedOutput]:
         outputs: list[Chunk | pvalue.TaggedOutput] = []
         keep_going = self._job.on_row_error is OnRowError.DEAD_LETTER
-        chunks, refused = buffer.take(keep_going)
+        try:
+            chunks, refused = buffer.take(keep_going)
+        except SchemaError as error:
+            raise self._explained(error) from None
         for chunk in chunks:
             rows = chunk.rows if isinstance(chunk, RawLines) else chunk.num_rows
             self._metrics.packed.inc(rows)
@@ -126,19 +130,18 @@ class PackFn(beam.DoFn):
     def _failed(self, element: Any, error: SchemaError) -> pvalue.TaggedOutput:
         self._metrics.failed.inc()
         if self._job.on_row_error is OnRowError.FAIL:
-            if error.table is None:
-                error.table = str(self._job.table)
-            if error.hint is None:
-                error.hint = (
-                    'correct the element, or pass on_row_error="dead_letter" and store '
-                    "result.failed_rows"
-                )
-            raise error
+            raise self._explained(error)
         row = FailedRow(
             table=str(self._job.table),
             label=None,
-            reason=error.message,
+            reason=f"{error.message} ({error.hint})" if error.hint else error.message,
             column=error.column,
             row=element,
         )
         return pvalue.TaggedOutput(FAILED, row)
+
+    def _explained(self, error: SchemaError) -> SchemaError:
+        error.table = error.table or str(self._job.table)
+        advice = 'or pass on_row_error="dead_letter" and store result.failed_rows'
+        error.hint = f"{error.hint}; {advice}" if error.hint else f"correct the element, {advice}"
+        return whole(error)

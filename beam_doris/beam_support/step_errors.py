@@ -1,0 +1,36 @@
+# Licensed to the Apache Software Foundation (ASF) under one
+# or more contributor license agreements.  See the NOTICE file
+# distributed with this work for additional information
+# regarding copyright ownership.  The ASF licenses this file
+# to you under the Apache License, Version 2.0 (the
+# "License"); you may not use this file except in compliance
+# with the License.  You may obtain a copy of the License at
+#
+#   http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing,
+# software distributed under the License is distributed on an
+# "AS IS" BASIS, WITHOUT WARRANTIES OR CONDITIONS OF ANY
+# KIND, either express or implied.  See the License for the
+# specific language governing permissions and limitations
+# under the License.
+"""Getting errors out of a DoFn with everything they say."""
+
+from __future__ import annotations
+
+from typing import TypeVar
+
+from beam_doris.errors import DorisError
+
+_ErrorT = TypeVar("_ErrorT", bound=DorisError)
+
+
+def whole(error: _ErrorT) -> _ErrorT:
+    """Marks an error so that Beam passes it on as it is.
+
+    To add the name of the step, Beam builds another exception of the same class from the first
+    argument alone; table, label, transaction and advice would be gone. An exception that carries
+    this mark counts as named already. Beam logs the step all the same.
+    """
+    error.__dict__["_tagged_with_step"] = True
+    return error
