@@ -1,0 +1,447 @@
+# Licensed to the Apache Software Foundation (ASF) under one
+# or more contributor license agreements.  See the NOTICE file
+# distributed with this work for additional information
+# regarding copyright ownership.  The ASF licenses this file
+# to you under the Apache License, Version 2.0 (the
+# "License"); you may not use this file except in compliance
+# with the License.  You may obtain a copy of the License at
+#
+#   http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing,
+# software distributed under the License is distributed on an
+# "AS IS" BASIS, WITHOUT WARRANTIES OR CONDITIONS OF ANY
+# KIND, either express or implied.  See the License for the
+# specific language governing permissions and limitations
+# under the License.
+"""Scalar and aggregate expressions of Doris, turned into DuckDB's.
+
+A tree of sqlglot is rewritten from the leaves up. Each node may carry the Doris type of its value;
+where DuckDB means something else by the same words, the node is replaced by plain DuckDB text.
+"""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Callable
+from typing import Any
+
+from sqlglot import exp
+
+from beam_doris.emulator.sql import prepare
+from beam_doris.emulator.sql.convert import cast_sql, is_text, parse_sql
+from beam_doris.emulator.sql.function_types import RENAMED, RESULT_TYPES, common_type, promoted
+from beam_doris.emulator.sql.render import literal
+from beam_doris.emulator.sql.scope import Scope, type_of, typed
+from beam_doris.emulator.sql.tokens import SyntaxFault, Unsupported
+from beam_doris.emulator.types import INTEGERS, DorisType, Kind, parse_type
+
+TEXT = DorisType(Kind.VARCHAR, length=65533)
+BOOLEAN = DorisType(Kind.BOOLEAN)
+BIGINT = DorisType(Kind.BIGINT)
+INT = DorisType(Kind.INT)
+DATE = DorisType(Kind.DATE)
+DATETIME = DorisType(Kind.DATETIME)
+_DAYS = ("DAY", "WEEK", "MONTH", "QUARTER", "YEAR")
+
+
+def duck(node: Any) -> str:
+    """The DuckDB text of a rewritten node."""
+    return str(node.sql(dialect="duckdb", identify=True))
+
+
+def raw(text: str, kind: DorisType | None = None) -> Any:
+    """A node that is written as this text."""
+    return typed(exp.Var(this=text), kind)
+
+
+class ExpressionRewriter:
+    """Rewrites expressions; queries inside of them go to ``subquery``."""
+
+    def __init__(
+        self, now: datetime.datetime, subquery: Callable[[Any, Scope], Any] | None = None
+    ) -> None:
+        self._now = now.replace(tzinfo=None)
+        self._subquery = subquery
+        self._handlers = _handlers()
+
+    def rewrite(self, node: Any, scope: Scope) -> Any:
+        if isinstance(node, (exp.Query, exp.Subquery)):
+            if self._subquery is None:
+                raise Unsupported("a query inside this expression")
+            return self._subquery(node, scope)
+        for key, value in list(node.args.items()):
+            if isinstance(value, exp.Expression):
+                node.set(key, self.rewrite(value, scope))
+            elif isinstance(value, list):
+                node.set(key, [self._item(item, scope) for item in value])
+        handler = self._handlers.get(type(node).__name__)
+        return node if handler is None else handler(self, node, scope)
+
+    def _item(self, item: Any, scope: Scope) -> Any:
+        return self.rewrite(item, scope) if isinstance(item, exp.Expression) else item
+
+    # -- names and literals
+
+    def column(self, node: Any, scope: Scope) -> Any:
+        table = node.table or ""
+        for part in ("db", "catalog"):
+            node.set(part, None)
+        kind = scope.find(table, node.name)
+        if kind is None and not table and node.name.lower() in ("current_user", "session_user"):
+            return node
+        return typed(node, kind)
+
+    def literal(self, node: Any, _scope: Scope) -> Any:
+        if node.is_string:
+            return typed(node, TEXT)
+        text = node.name
+        if text.isdigit():
+            size = int(text)
+            for kind, bits in zip(INTEGERS, (7, 15, 31, 63, 127), strict=True):
+                if size < 1 << bits:
+                    return typed(node, DorisType(kind))
+            raise SyntaxFault(f"Number out of range[{text}]. type: largeint")
+        return node
+
+    def same(self, node: Any, _scope: Scope) -> Any:
+        return typed(node, type_of(node.this))
+
+    def boolean(self, node: Any, _scope: Scope) -> Any:
+        return typed(node, BOOLEAN)
+
+    # -- casts
+
+    def anonymous(self, node: Any, scope: Scope) -> Any:
+        name = str(node.this).lower()
+        if name == prepare.CAST:
+            return self.cast(node.expressions[1], parse_cast_type(node.expressions[0].name))
+        if name == prepare.MAP:
+            keys = ", ".join(duck(item) for item in node.expressions[0::2])
+            values = ", ".join(duck(item) for item in node.expressions[1::2])
+            kinds = (
+                common_type([type_of(item) for item in node.expressions[0::2]]),
+                common_type([type_of(item) for item in node.expressions[1::2]]),
+            )
+            kind = None
+            if kinds[0] is not None and kinds[1] is not None:
+                kind = DorisType(Kind.MAP, children=(kinds[0], kinds[1]))
+            return raw(f"MAP([{keys}], [{values}])", kind)
+        if name == prepare.STRUCT:
+            return self.struct(node, [f"col{at + 1}" for at in range(len(node.expressions))])
+        if name == "named_struct":
+            names = [item.name for item in node.expressions[0::2]]
+            node.set("expressions", node.expressions[1::2])
+            return self.struct(node, names)
+        return self._call(node, name, scope)
+
+    def struct(self, node: Any, names: list[str]) -> Any:
+        parts = ", ".join(
+            f"{literal(name)}: {duck(item)}"
+            for name, item in zip(names, node.expressions, strict=True)
+        )
+        kinds = [type_of(item) for item in node.expressions]
+        kind = None
+        if all(item is not None for item in kinds):
+            children = tuple(item for item in kinds if item is not None)
+            kind = DorisType(Kind.STRUCT, children=children, names=tuple(names))
+        return raw("{" + parts + "}", kind)
+
+    def cast(self, operand: Any, target: DorisType) -> Any:
+        return raw(cast_sql(f"({duck(operand)})", type_of(operand), target), target)
+
+    def plain_cast(self, node: Any, _scope: Scope) -> Any:
+        """A cast that sqlglot made, such as DATE '2024-01-01'."""
+        text = node.args["to"].sql(dialect="doris")
+        if text.upper().startswith("TIMESTAMP"):
+            text = "DATETIME(6)" if "." in node.this.name else "DATETIME"
+        return self.cast(node.this, parse_cast_type(text))
+
+    def _call(self, node: Any, name: str, _scope: Scope) -> Any:
+        arguments = node.expressions
+        kinds = [type_of(item) for item in arguments]
+        if name in ("now", "current_timestamp", "localtime", "localtimestamp", "sysdate"):
+            return self._moment(int(arguments[0].name) if arguments else 0)
+        if name in ("curdate", "current_date"):
+            return self.today(node, _scope)
+        if name in ("map", "array_map") and name == "map":
+            return self.anonymous(exp.Anonymous(this=prepare.MAP, expressions=arguments), _scope)
+        if name in ("size", "cardinality", "array_size", "map_size"):
+            function = "cardinality" if kinds and kinds[0] and kinds[0].kind is Kind.MAP else "len"
+            return raw(f"CAST({function}({duck(arguments[0])}) AS BIGINT)", BIGINT)
+        if name == "element_at":
+            return self.bracket(
+                exp.Bracket(this=arguments[0], expressions=arguments[1:]), _scope
+            )
+        if name in ("unix_timestamp",) and not arguments:
+            seconds = int(self._now.replace(tzinfo=datetime.timezone.utc).timestamp())
+            return raw(str(seconds), INT)
+        node.set("this", RENAMED.get(name, name))
+        kind = RESULT_TYPES.get(name)
+        if kind is None and name.endswith(("_add", "_sub")) and kinds:
+            kind = self._moved(kinds[0], name.split("s_", 1)[0].upper())
+        return typed(node, kind)
+
+    # -- time
+
+    def _moment(self, scale: int) -> Any:
+        text = self._now.strftime("%Y-%m-%d %H:%M:%S.%f")
+        text = text[: 20 + scale] if scale else text[:19]
+        kind = DorisType(Kind.DATETIME, scale=scale)
+        return raw(f"CAST('{text}' AS {kind.physical()})", kind)
+
+    def now(self, node: Any, _scope: Scope) -> Any:
+        argument = node.args.get("this")
+        return self._moment(int(argument.name) if argument is not None else 0)
+
+    def today(self, _node: Any, _scope: Scope) -> Any:
+        return raw(f"DATE '{self._now:%Y-%m-%d}'", DATE)
+
+    @staticmethod
+    def _moved(kind: DorisType | None, unit: str) -> DorisType | None:
+        if kind is None:
+            return None
+        if kind.kind is Kind.DATE and unit in _DAYS:
+            return DATE
+        if kind.kind is Kind.DATETIME:
+            return kind
+        return DATETIME if is_text(kind) or kind.kind is Kind.DATE else None
+
+    def move(self, node: Any, _scope: Scope) -> Any:
+        """date_add and date_sub: a DATE moved by whole days stays a DATE."""
+        sign = "+" if isinstance(node, (exp.DateAdd, exp.TsOrDsAdd, exp.TimestampAdd)) else "-"
+        unit = str(node.text("unit") or "DAY").upper()
+        amount = node.expression
+        if isinstance(amount, exp.Interval):
+            unit = str(amount.text("unit") or unit).upper()
+            amount = amount.this
+        unit = unit.rstrip("S") if unit.endswith("S") else unit
+        target = self._moved(type_of(node.this), unit) or DATETIME
+        base = node.this
+        if type_of(base) is not None and is_text(type_of(base) or TEXT):
+            base = raw(parse_sql(f"({duck(base)})", target))
+        sql = f"({duck(base)}) {sign} CAST({duck(amount)} AS BIGINT) * INTERVAL 1 {unit}"
+        return raw(f"CAST(({sql}) AS {target.physical()})", target)
+
+    def difference(self, node: Any, _scope: Scope) -> Any:
+        left, right = (self._as(item, DATE) for item in (node.this, node.expression))
+        return raw(f"CAST(date_diff('day', {right}, {left}) AS INTEGER)", INT)
+
+    @staticmethod
+    def _as(node: Any, target: DorisType) -> str:
+        return cast_sql(f"({duck(node)})", type_of(node), target)
+
+    def to_date(self, node: Any, _scope: Scope) -> Any:
+        return raw(self._as(node.this, DATE), DATE)
+
+    def parsed_time(self, node: Any, _scope: Scope) -> Any:
+        """str_to_date: a DATETIME when the format has a part of the day."""
+        shape = node.args["format"]
+        text = duck(shape)
+        kind = DATETIME if any(mark in text for mark in ("%H", "%I", "%M", "%S", "%T")) else DATE
+        moment = f"try_strptime({duck(node.this)}, {text})"
+        return raw(f"CAST({moment} AS {kind.physical()})", kind)
+
+    def shown_time(self, node: Any, _scope: Scope) -> Any:
+        inner = node.this
+        inner = inner.this if isinstance(inner, exp.TsOrDsToTimestamp) else inner
+        moment = self._as(inner, DorisType(Kind.DATETIME, scale=6))
+        return raw(f"strftime(CAST({moment} AS TIMESTAMP), {duck(node.args['format'])})", TEXT)
+
+    def from_unixtime(self, node: Any, _scope: Scope) -> Any:
+        return raw(f"doris_from_unixtime({duck(node.this)})", TEXT)
+
+    def part(self, node: Any, _scope: Scope) -> Any:
+        inner = node.this
+        inner = inner.this if isinstance(inner, exp.TsOrDsToDate) else inner
+        name = type(node).__name__.lower()
+        return raw(f"CAST({name}({self._as(inner, DATETIME)}) AS INTEGER)", INT)
+
+    # -- numbers
+
+    def arithmetic(self, node: Any, _scope: Scope) -> Any:
+        left, right = type_of(node.this), type_of(node.expression)
+        if isinstance(node.expression, exp.Interval):
+            verb = exp.DateAdd if isinstance(node, exp.Add) else exp.DateSub
+            moved = verb(this=node.this, expression=node.expression.this)
+            moved.set("unit", node.expression.args.get("unit"))
+            return self.move(moved, _scope)
+        kind = promoted(left, right)
+        if kind is None or (node.this.is_number and node.expression.is_number):
+            return typed(node, kind)
+        # Doris widens integers before it computes, DuckDB would overflow
+        node.set("this", raw(f"CAST({duck(node.this)} AS {kind.physical()})", kind))
+        return typed(node, kind)
+
+    def division(self, node: Any, _scope: Scope) -> Any:
+        left, right = duck(node.this), duck(node.expression)
+        return raw(f"(({left}) / NULLIF({right}, 0))")
+
+    def total(self, node: Any, _scope: Scope) -> Any:
+        argument = node.this
+        kind = type_of(argument.expressions[0] if isinstance(argument, exp.Distinct) else argument)
+        if kind is not None and kind.kind in (*INTEGERS, Kind.BOOLEAN):
+            result = DorisType(Kind.LARGEINT) if kind.kind is Kind.LARGEINT else BIGINT
+            inner = duck(node)
+            if kind.kind is Kind.BOOLEAN:
+                inner = f"SUM(CAST({duck(argument)} AS INTEGER))"
+            return typed(exp.Cast(this=raw(inner), to=exp.DataType.build(result.physical(), dialect="duckdb")), result)  # fmt: skip
+        return node
+
+    def count(self, node: Any, _scope: Scope) -> Any:
+        return typed(node, BIGINT)
+
+    # -- texts
+
+    def length(self, node: Any, _scope: Scope) -> Any:
+        text = self._as(node.this, TEXT)
+        if node.args.get("binary"):
+            return raw(f"CAST(strlen({text}) AS INTEGER)", INT)
+        return raw(f"CAST(length({text}) AS INTEGER)", INT)
+
+    def concat(self, node: Any, _scope: Scope) -> Any:
+        parts = " || ".join(f"({self._as(item, TEXT)})" for item in node.expressions)
+        return raw(f"({parts})", TEXT)
+
+    def group_concat(self, node: Any, _scope: Scope) -> Any:
+        separator = node.args.get("separator")
+        inner, order = node.this, ""
+        if isinstance(inner, exp.Order):
+            order = " " + duck(exp.Order(expressions=inner.expressions))
+            inner = inner.this
+        mark = "', '" if separator is None else duck(separator)
+        distinct = ""
+        if isinstance(inner, exp.Distinct):
+            distinct, inner = "DISTINCT ", inner.expressions[0]
+        return raw(f"string_agg({distinct}{self._as(inner, TEXT)}, {mark}{order})", TEXT)
+
+    def like(self, node: Any, _scope: Scope) -> Any:
+        """A backslash escapes in Doris' LIKE without being asked to."""
+        sql = f"({self._as(node.this, TEXT)} LIKE {duck(node.expression)} ESCAPE '\\')"
+        return raw(sql, BOOLEAN)
+
+    # -- comparisons
+
+    def comparison(self, node: Any, _scope: Scope) -> Any:
+        left, right = node.this, node.expression
+        node.set("this", self._aligned(left, right))
+        node.set("expression", self._aligned(right, left))
+        return typed(node, BOOLEAN)
+
+    def between(self, node: Any, _scope: Scope) -> Any:
+        for key in ("low", "high"):
+            node.set(key, self._aligned(node.args[key], node.this))
+        return typed(node, BOOLEAN)
+
+    def membership(self, node: Any, _scope: Scope) -> Any:
+        if node.expressions:
+            items = [self._aligned(item, node.this) for item in node.expressions]
+            node.set("expressions", items)
+        return typed(node, BOOLEAN)
+
+    @staticmethod
+    def _aligned(node: Any, other: Any) -> Any:
+        """A text next to an address, a date or a document is read as such."""
+        kind, wanted = type_of(node), type_of(other)
+        if kind is None or wanted is None or kind == wanted:
+            return node
+        if kind.kind in (Kind.VARIANT, Kind.JSON) and wanted.kind not in (Kind.VARIANT, Kind.JSON):
+            return raw(cast_sql(f"({duck(node)})", kind, wanted), wanted)
+        if not is_text(kind):
+            return node
+        if wanted.kind in (Kind.IPV4, Kind.IPV6, Kind.BOOLEAN):
+            return raw(parse_sql(f"({duck(node)})", wanted), wanted)
+        if wanted.kind in (Kind.DATE, Kind.DATETIME):
+            long = DorisType(Kind.DATETIME, scale=6)
+            target = DATE if node.is_string and len(node.name) <= 10 else long
+            return raw(parse_sql(f"({duck(node)})", target), target)
+        return node
+
+    # -- choices
+
+    def choice(self, node: Any, _scope: Scope) -> Any:
+        branches = [item.args["true"] for item in node.args.get("ifs", [])]
+        if isinstance(node, exp.If):
+            branches = [node.args["true"]]
+        default = node.args.get("default") or node.args.get("false")
+        return typed(node, common_type([type_of(item) for item in (*branches, default) if item]))
+
+    def coalesce(self, node: Any, _scope: Scope) -> Any:
+        return typed(node, common_type([type_of(item) for item in (node.this, *node.expressions)]))
+
+    # -- collections
+
+    def bracket(self, node: Any, _scope: Scope) -> Any:
+        kind = type_of(node.this)
+        index = node.expressions[0]
+        x = duck(node.this)
+        if kind is not None and kind.kind in (Kind.VARIANT, Kind.JSON):
+            if index.is_string:
+                path = '$."' + index.name + '"'
+            else:
+                path = f"$[{duck(index)}]"
+            return raw(f"CAST(json_extract({x}, {literal(path)}) AS VARCHAR)", kind)
+        if kind is not None and kind.kind is Kind.MAP:
+            return raw(f"({x})[{self._as(index, kind.children[0])}]", kind.children[1])
+        if kind is not None and kind.kind is Kind.STRUCT:
+            return self._field(x, kind, index)
+        if kind is not None and kind.kind is Kind.ARRAY:
+            return raw(f"({x})[{duck(index)}]", kind.children[0])
+        return node
+
+    @staticmethod
+    def _field(x: str, kind: DorisType, index: Any) -> Any:
+        name = index.name if index.is_string else kind.names[int(index.name) - 1]
+        for field, child in zip(kind.names, kind.children, strict=True):
+            if field.lower() == name.lower():
+                return raw(f"struct_extract({x}, {literal(field)})", child)
+        raise SyntaxFault(f"the specified field name {name} was not found: {kind.shown()}")
+
+    def array(self, node: Any, _scope: Scope) -> Any:
+        child = common_type([type_of(item) for item in node.expressions])
+        if child is not None:
+            return typed(node, DorisType(Kind.ARRAY, children=(child,)))
+        return node
+
+
+def parse_cast_type(text: str) -> DorisType:
+    """The target of a CAST; CHAR without a length, SIGNED and INTEGER come from MySQL."""
+    word = text.upper().strip()
+    if word in ("CHAR", "VARCHAR", "STRING", "TEXT"):
+        return DorisType(Kind.STRING)
+    if word in ("SIGNED", "SIGNED INTEGER", "SIGNED INT"):
+        return BIGINT
+    if word in ("UNSIGNED", "UNSIGNED INTEGER"):
+        return DorisType(Kind.LARGEINT)
+    return parse_type(text)
+
+
+def _handlers() -> dict[str, Callable[[ExpressionRewriter, Any, Scope], Any]]:
+    r = ExpressionRewriter
+    table: dict[str, Callable[[ExpressionRewriter, Any, Scope], Any]] = {
+        "Column": r.column, "Literal": r.literal, "Anonymous": r.anonymous, "Cast": r.plain_cast,
+        "TryCast": r.plain_cast, "CurrentTimestamp": r.now, "CurrentDatetime": r.now,
+        "Localtimestamp": r.now, "Localtime": r.now, "CurrentDate": r.today, "DateDiff": r.difference,
+        "TsOrDsToDate": r.to_date, "StrToTime": r.parsed_time, "StrToDate": r.parsed_time,
+        "TimeToStr": r.shown_time, "UnixToTime": r.from_unixtime, "UnixToStr": r.from_unixtime,
+        "Div": r.division, "Sum": r.total, "Count": r.count, "Length": r.length,
+        "Concat": r.concat, "GroupConcat": r.group_concat, "Like": r.like, "Between": r.between,
+        "In": r.membership, "Case": r.choice, "If": r.choice, "Coalesce": r.coalesce,
+        "Bracket": r.bracket, "Array": r.array,
+    }  # fmt: skip
+    for name in ("Paren", "Neg", "Min", "Max", "AnyValue", "Alias", "First", "Last", "Lower", "Upper",
+                 "Window", "Abs"):  # fmt: skip
+        table[name] = r.same
+    for name in ("EQ", "NEQ", "GT", "GTE", "LT", "LTE", "NullSafeEQ", "NullSafeNEQ"):
+        table[name] = r.comparison
+    for name in ("Add", "Sub", "Mul"):
+        table[name] = r.arithmetic
+    for name in ("DateAdd", "DateSub", "TsOrDsAdd", "TimestampAdd", "TimestampSub"):
+        table[name] = r.move
+    for name in ("Boolean", "And", "Or", "Not", "Is", "Exists", "RegexpLike"):
+        table[name] = r.boolean
+    for name in ("Year", "Month", "Day", "Hour", "Minute", "Second", "Quarter"):
+        table[name] = r.part
+    return table
+
+
