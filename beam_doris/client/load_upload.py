@@ -181,6 +181,11 @@ class Upload:
         """Whether the backend has answered before the end of the body."""
         return self._answered
 
+    @property
+    def complete(self) -> bool:
+        """Whether the whole body was sent."""
+        return self._complete
+
     def await_continue(self) -> None:
         """Waits for the backend to want the body, or to answer already."""
         try:

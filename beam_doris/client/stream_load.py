@@ -272,7 +272,7 @@ class _Run:
     def complete(self) -> LoadResult:
         """Ends the body and settles the load."""
         while self._result is None:
-            self._settle(ended=True)
+            self._settle()
         return self._settlement.finished(self._result, self.pushed)
 
     # -- attempts
@@ -296,21 +296,20 @@ class _Run:
                 self._settlement.sent()
                 return upload
 
-    def _settle(self, *, ended: bool = False) -> None:
+    def _settle(self) -> None:
         """Takes the answer of an attempt; sends the body again until one holds."""
         while True:
-            assert self._upload is not None
+            upload, self._upload = self._upload, None
+            assert upload is not None
             outcome: LoadReply | LostAnswer
             try:
-                outcome = self._upload.finish()
+                outcome = upload.finish()
             except LostAnswer as error:
-                self._whole_sent |= ended and error.complete
                 outcome = error
-                self._loader.router.failed(self._upload.node)
+                self._loader.router.failed(upload.node)
             else:
-                self._loader.router.succeeded(self._upload.node)
-                self._whole_sent |= ended
-            self._upload = None
+                self._loader.router.succeeded(upload.node)
+            self._whole_sent |= upload.complete
             result = self._settlement.settle(outcome)
             if result is not None:
                 self._accept(result)

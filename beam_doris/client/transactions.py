@@ -47,6 +47,7 @@ from beam_doris.client.retry import RetryPolicy
 from beam_doris.client.server_messages import cleaned, error_of
 from beam_doris.client.urls import path_of
 from beam_doris.errors import (
+    AuthError,
     CommitFailedError,
     CommitUnknownError,
     ConfigError,
@@ -183,6 +184,8 @@ class Transactions:
                 attempt += 1
                 cycle.apply(Sent())
                 event, refusal, reason = self._commit_once(subject, deadline)
+                if isinstance(refusal, AuthError) and not cycle.in_doubt:
+                    raise refusal
                 decision = cycle.apply(event)
             elif decision in (Decision.ASK, Decision.POLL):
                 if decision is Decision.POLL and not self._nap(deadline):
