@@ -386,7 +386,7 @@ def _warn(key: FlinkKey, name: str, stacklevel: int) -> None:
         text = f"option {name!r} is an old spelling of {key.name!r}"
     else:
         return
-    warnings.warn(text, FlinkOptionWarning, stacklevel=stacklevel + 1)
+    warnings.warn(text, FlinkOptionWarning, stacklevel=stacklevel)
 
 
 def _unknown(name: str) -> str:
