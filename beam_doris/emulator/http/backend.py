@@ -175,7 +175,7 @@ class BackendHttp:
         rule = self._engine.faults.fire("be.load.body", **facts)
 
         def act(rule: Rule) -> None:
-            self._faults._act(rule, facts)
+            self._faults.act(rule, facts)
 
         request.body.allow()
         return FaultyBody(request.body, rule, act)

@@ -26,6 +26,7 @@ from beam_doris.emulator.engine import Backend, Engine
 from beam_doris.emulator.http import auth, envelope
 from beam_doris.emulator.http.message import Request, Response
 from beam_doris.emulator.http.misbehave import Misbehavior, cut
+from beam_doris.emulator.load.failure import LoadFailure
 from beam_doris.emulator.users import LOAD
 
 _POLICIES = ("", "direct", "random-be", "public", "private", "public-private")
@@ -50,7 +51,10 @@ class LoadRedirects:
             "table": parts[2] if len(parts) > 3 else "",
         }
         point = "fe.2pc" if parts[-1] == "_stream_load_2pc" else "fe.load"
-        keep = self._faults.at(point, **facts)
+        try:
+            keep = self._faults.at(point, **facts)
+        except LoadFailure as failure:
+            return envelope.load_failed(failure.text)
         if request.method != "PUT":
             return envelope.not_found(f"{request.method} is not supported")
         if parts[-1] == "_stream_load_2pc":

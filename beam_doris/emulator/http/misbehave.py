@@ -76,9 +76,10 @@ class Misbehavior:
             DropConnection: the connection is to end.
         """
         rule = self.plan.fire(point, **facts)
-        return None if rule is None else self._act(rule, facts)
+        return None if rule is None else self.act(rule, facts)
 
-    def _act(self, rule: Rule, facts: dict[str, Any]) -> int | None:
+    def act(self, rule: Rule, facts: dict[str, Any]) -> int | None:
+        """Carry out a rule, as `at` does."""
         action, args = rule.action, rule.args
         if action in ("hang", "delay", "slow_reply"):
             # a request that hung is still carried out: that is what makes its outcome unknown

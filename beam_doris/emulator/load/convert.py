@@ -32,7 +32,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from beam_doris.emulator.load.nested import NestedParser
-from beam_doris.emulator.load.scalars import INTEGER_RANGES, Parser, parser_of
+from beam_doris.emulator.load.scalars import (
+    INTEGER_RANGES,
+    MAX_MICROS,
+    Parser,
+    parser_of,
+    round_micros,
+)
 from beam_doris.emulator.types import NESTED, TEXTS, DorisType, Kind
 
 Mask = npt.NDArray[np.bool_]
@@ -257,7 +263,11 @@ def _fast_date(array: Any, _doris: DorisType) -> Converted | None:
 def _fast_datetime(array: Any, doris: DorisType) -> Converted | None:
     if not _all_match(array, _DATETIME):
         return None
-    return Converted(round_timestamps(array.cast(pa.timestamp("us")), doris))
+    exact = array.cast(pa.timestamp("us"))
+    latest = pc.max(exact.cast(pa.int64())).as_py()
+    if latest is not None and round_micros(latest, doris.scale) > MAX_MICROS:
+        return None
+    return Converted(round_timestamps(exact, doris))
 
 
 def round_timestamps(array: Any, doris: DorisType) -> Any:

@@ -253,6 +253,12 @@ class _Enclosed:
         self, data: bytes, start: int, *, final: bool
     ) -> tuple[list[bytes] | None, bytes, int] | None:
         """Fields, text and end of the record at ``start``; None: more bytes are needed."""
+        line_end = data.find(self._delimiter, start)
+        if line_end >= 0 and data.find(self._enclose, start, line_end) < 0:
+            line = data[start:line_end]
+            if self._delimiter == b"\n":
+                line = line.removesuffix(b"\r")
+            return line.split(self._separator), line, line_end + len(self._delimiter)
         parts: list[bytes] = []
         at = start
         while True:
