@@ -26,6 +26,7 @@ from typing import TYPE_CHECKING
 
 from beam_doris.emulator.mysql.connection import ClientConnection
 from beam_doris.emulator.sql.directory import SessionDirectory
+from beam_doris.emulator.sql.executor import prepare_engine
 
 if TYPE_CHECKING:
     from beam_doris.emulator.engine import Engine
@@ -44,6 +45,7 @@ class MySqlServer:
     """
 
     def __init__(self, engine: Engine, host: str = "127.0.0.1", port: int = 0) -> None:
+        prepare_engine(engine)
         self._engine = engine
         self._listener = socket.create_server((host, port), backlog=128)
         self._listener.settimeout(_ACCEPT_SECONDS)

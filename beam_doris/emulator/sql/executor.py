@@ -18,6 +18,8 @@
 
 from __future__ import annotations
 
+import threading
+import weakref
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -71,13 +73,19 @@ class Statement:
         return self.sql[self.tokens[0].start : self.tokens[-1].end]
 
 
+_READY: weakref.WeakSet[Engine] = weakref.WeakSet()
+_READY_LOCK = threading.Lock()
+
+
 def prepare_engine(engine: Engine) -> None:
     """Give an engine the functions of Doris. Doing it again changes nothing."""
-    if getattr(engine, "sql_layer_ready", False):
-        return
-    engine.on_new_cursor(install)
-    engine.translate_expression = expression
-    engine.sql_layer_ready = True  # type: ignore[attr-defined]
+    with _READY_LOCK:
+        if engine in _READY:
+            return
+        with engine.cursor() as cursor:
+            install(cursor)
+        engine.translate_expression = expression
+        _READY.add(engine)
 
 
 class Session:
