@@ -29,6 +29,7 @@ from __future__ import annotations
 import datetime
 import ipaddress
 import json
+import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from decimal import Decimal, InvalidOperation
 from typing import Any
@@ -161,8 +162,8 @@ def _floating(values: Sequence[Any], doris: DorisType) -> pa.Array:
     explain = "is a whole number that the column cannot hold exactly"
     array = _convert(values, arrow_type(doris), lambda _: explain)
     if doris.kind is Kind.FLOAT and pc.any(pc.is_inf(array)).as_py():
-        for position, value in enumerate(values):
-            if value is not None and np.isinf(np.float32(value)) and not np.isinf(value):
+        for position, (value, stored) in enumerate(zip(values, array.to_pylist(), strict=True)):
+            if value is not None and math.isinf(stored) and not math.isinf(value):
                 raise BadValue(position, "is out of the range of FLOAT")
     return array
 

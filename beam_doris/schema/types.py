@@ -237,7 +237,7 @@ def parse_type(text: str, *, precision: int | None = None, scale: int | None = N
 
 _TOKEN = re.compile(
     r"\s*(?:(?P<quoted>`(?:[^`]|``)+`)|(?P<string>'(?:[^'\\]|\\.|'')*'|\"(?:[^\"\\]|\\.|\"\")*\")"
-    r"|(?P<word>[\w$.-]+)|(?P<sign>[<>(),:*]))"
+    r"|(?P<word>[\w$.-]+)|(?P<sign>[<>(),:*=]))"
 )
 
 
