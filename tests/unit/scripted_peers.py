@@ -222,15 +222,16 @@ def _whole_body(headers: dict[str, str], data: bytearray) -> bytes | None:
         length = int(headers.get("content-length", "0"))
         if len(data) < length:
             return None
-        body = bytes(data[:length])
+        whole = bytes(data[:length])
         del data[:length]
-        return body
+        return whole
     if not data.endswith(b"0\r\n\r\n"):
         return None
-    body, rest = bytearray(), bytes(data)
+    body = bytearray()
+    rest = bytes(data)
     while rest:
         size, _, rest = rest.partition(b"\r\n")
-        body += rest[: int(size, 16)]
+        body.extend(rest[: int(size, 16)])
         rest = rest[int(size, 16) + 2 :]
     data.clear()
     return bytes(body)
