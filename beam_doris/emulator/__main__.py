@@ -84,10 +84,11 @@ def _wanted(options: argparse.Namespace) -> dict[str, Any]:
     }
 
 
-def _await_eof(stop: threading.Event) -> None:
-    while sys.stdin.buffer.read(4096):
+def _stop_at_eof() -> None:
+    # Not through sys.stdin, whose lock would be held when the interpreter ends.
+    while os.read(0, 4096):
         pass
-    stop.set()
+    os.kill(os.getpid(), signal.SIGTERM)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -98,11 +99,12 @@ def main(argv: Sequence[str] | None = None) -> int:
         stream=sys.stderr,
         format="%(asctime)s %(levelname)s %(name)s: %(message)s",
     )
-    stop = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stop.set())
+    # Blocked in every thread and waited for in this one: a handler would only run once this
+    # thread wakes, which it does not when the signal is delivered to another.
+    stopping = {signal.SIGTERM, signal.SIGINT}
+    signal.pthread_sigmask(signal.SIG_BLOCK, stopping)
     if options.until_eof:
-        threading.Thread(target=_await_eof, args=(stop,), daemon=True).start()
+        threading.Thread(target=_stop_at_eof, name="until-eof", daemon=True).start()
     emulator = Emulator(
         data=options.data,
         backends=options.backends,
@@ -113,7 +115,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     )
     with emulator:
         print(json.dumps(emulator.ready), flush=True)
-        stop.wait()
+        signal.sigwait(stopping)
         # Whatever a client still holds open must not keep the program.
         guard = threading.Timer(_STOP_SECONDS, os._exit, (1,))
         guard.daemon = True

@@ -38,6 +38,7 @@ from beam_doris.emulator.mysql.server import MySqlServer
 from beam_doris.emulator.profile import DEFAULT_PROFILE, Profile
 from beam_doris.emulator.scan.contexts import ScanContexts
 from beam_doris.emulator.scan.tablets import TabletSource
+from beam_doris.emulator.sql.executor import prepare_engine
 from beam_doris.emulator.thrift_server import ThriftServer
 
 HOST = "127.0.0.1"
@@ -177,6 +178,7 @@ class Emulator:
                 seed=self.seed,
             )
             stack.callback(engine.close)
+            prepare_engine(engine)
             if self._password:
                 engine.users.create(USER, self._password)
             self._engine = engine

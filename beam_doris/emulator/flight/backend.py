@@ -32,7 +32,7 @@ from beam_doris.emulator.flight.tickets import Stream, Tickets
 STOP_SECONDS = 3.0  #: how long a stop waits for calls that are still running
 HANG_SECONDS = 600.0  #: a hang without a length ends here, long after any sane client
 
-_ERRORS = {
+_ERRORS: dict[str, Callable[[str], Exception]] = {
     "internal": flight.FlightInternalError,
     "unavailable": flight.FlightUnavailableError,
     "unauthenticated": flight.FlightUnauthenticatedError,
@@ -63,8 +63,7 @@ def injected(rule: Rule) -> Exception:
     if rule.action not in ("status", "reset", "close", "kill_backend"):
         return flight.FlightInternalError(f"unknown fault action {rule.action!r}")
     kind = str(rule.args.get("code", "internal")) if rule.action == "status" else "unavailable"
-    error: Exception = _ERRORS[kind](str(rule.args.get("message", "injected fault")))
-    return error
+    return _ERRORS[kind](str(rule.args.get("message", "injected fault")))
 
 
 class Served:

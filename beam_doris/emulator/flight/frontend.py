@@ -212,7 +212,7 @@ class FrontendFlightServer(flight.FlightServerBase):
         for name, value in session_options(body).items():
             try:
                 if name == "schema" and value:
-                    session.sql.execute("USE `{}`".format(value.replace("`", "``")))
+                    session.sql.use(value)
                 elif name == "catalog":
                     if value not in ("internal", None, ""):
                         errors.append((name, _INVALID_VALUE))
@@ -227,7 +227,7 @@ class FrontendFlightServer(flight.FlightServerBase):
         return session_errors(errors)
 
     def _options(self, session: FlightSession) -> dict[str, str]:
-        options = {name: value for name, value, *_ in session.sql.variables.rows()}
+        options = {name: value for name, value, *_ in session.sql.state.variables.rows()}
         return {**options, "catalog": "internal", "schema": session.sql.database or ""}
 
 

@@ -68,7 +68,11 @@ class Statements:
     def run(self, session: FlightSession, sql: str, parameters: tuple[Any, ...] = ()) -> Laid:
         """Execute a statement now; raises `EmulatorError`."""
         with session.lock:
-            result = session.sql.execute(sql, parameters or None)
+            *before, last = session.sql.split(sql)
+            for statement in before:
+                if session.sql.execute(statement).kind == "rows":
+                    raise EmulatorError("only the last of several statements may return rows")
+            result = session.sql.execute(last, parameters or None)
             if result.kind != "rows":
                 # A statement without rows answers with one cell that says so.
                 return self._local(session, Result.table(["StatusResult"], [["0"]]))
@@ -147,13 +151,13 @@ def _started(schema: pa.Schema, batches: Iterator[pa.RecordBatch]) -> Stream:
 
 def session_zone(session: FlightSession) -> str:
     """The zone of the session; CST is China's, as in Doris."""
-    zone = session.sql.variables.get("time_zone")
+    zone = session.sql.state.variables.get("time_zone")
     return "Asia/Shanghai" if zone.upper() in ("CST", "PRC") else zone
 
 
 def parallel(session: FlightSession) -> bool:
     """Whether the session asked for several endpoints."""
     try:
-        return bool(session.sql.variables.flag("enable_parallel_result_sink"))
+        return bool(session.sql.state.variables.flag("enable_parallel_result_sink"))
     except EmulatorError:
         return False
