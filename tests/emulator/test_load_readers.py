@@ -93,8 +93,10 @@ def test_a_line_that_is_no_utf8_is_bad_alone() -> None:
 def test_a_wrong_number_of_fields_is_told_with_both_numbers() -> None:
     rows, bad = csv(b"1,a,x\n2\n3,c\n")
     assert rows == [("3", "c")]
-    assert "more than" in bad[0] and "actual number: 3" in bad[0]
-    assert "less than" in bad[1] and "schema column number: 2" in bad[1]
+    assert "more than" in bad[0]
+    assert "actual number: 3" in bad[0]
+    assert "less than" in bad[1]
+    assert "schema column number: 2" in bad[1]
 
 
 def test_enclosed_fields_hold_separators_newlines_and_escaped_quotes() -> None:
@@ -211,7 +213,8 @@ def test_a_line_that_is_no_json_is_bad_alone() -> None:
 
 def test_two_objects_in_a_line_are_not_two_rows() -> None:
     rows, bad = from_json(b'{"k":1},{"k":2}\n', ["k"])
-    assert rows == [] and len(bad) == 1
+    assert rows == []
+    assert len(bad) == 1
 
 
 def test_mixed_json_values_become_text() -> None:
@@ -231,7 +234,8 @@ def test_an_array_is_cut_between_elements_only(monkeypatch: pytest.MonkeyPatch) 
 
 def test_an_array_that_never_ends_is_bad() -> None:
     rows, bad = from_json(b'[{"k":1},{"k":2}', ["k"], by_line=False, strip_array=True)
-    assert rows == [] and bad
+    assert rows == []
+    assert bad
 
 
 def test_numbers_as_text_lose_no_digit() -> None:

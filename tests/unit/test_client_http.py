@@ -173,8 +173,7 @@ def client(network: Network, password: str = "") -> HttpClient:
         username="root",
         password=password,
         host_map={"10.0.0.9": "be"},
-        **changes,
-    )  # type: ignore[arg-type]
+    )
     return HttpClient(connection, transport=network, clock=network.clock)
 
 

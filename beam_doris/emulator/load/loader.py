@@ -18,6 +18,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from typing import Any
 
@@ -297,8 +298,15 @@ def _cut(text: str | None, limit: int) -> str | None:
 
 
 def _as_text(array: Any) -> Any:
-    """Fields keep the types of Arrow bodies; all else is text."""
-    return array.cast(pa.string()) if pa.types.is_null(array.type) else array
+    """A field as expressions see it: text, whatever the body's format."""
+    if pa.types.is_string(array.type):
+        return array
+    if pa.types.is_nested(array.type):
+        cells = (
+            None if cell is None else json.dumps(cell, default=str) for cell in array.to_pylist()
+        )
+        return pa.array(cells, pa.string())
+    return array.cast(pa.string())
 
 
 def _one_array(column: Any) -> Any:
