@@ -60,7 +60,7 @@ def cast_sql(x: str, source: DorisType | None, target: DorisType) -> str:
 def _from_unknown(x: str, target: DorisType) -> str:
     if is_text(target):
         return f"CAST({x} AS VARCHAR)"
-    if target.kind in (*_DOCUMENTS, Kind.IPV4, Kind.IPV6, Kind.DATE, Kind.DATETIME, *NESTED):
+    if target.kind in (*_DOCUMENTS, Kind.IPV4, Kind.IPV6, Kind.DATE, Kind.DATETIME):
         return parse_sql(f"CAST({x} AS VARCHAR)", target)
     if target.kind in (Kind.BITMAP, Kind.HLL):
         return x
@@ -141,7 +141,7 @@ def parse_sql(x: str, target: DorisType) -> str:
     if kind in INTEGERS:
         return f"TRY_CAST(doris_integer_text({x}) AS {physical})"
     if kind in FLOATS:
-        return f"TRY_CAST(trim({x}) AS {physical})"
+        return f"TRY_CAST({x} AS {physical})"
     if kind in _DECIMALS:
         if target.precision > 38:
             return f"doris_wide_decimal({x}, {target.precision}, {target.scale})"

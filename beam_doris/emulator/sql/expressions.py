@@ -40,6 +40,7 @@ TEXT = DorisType(Kind.VARCHAR, length=65533)
 BOOLEAN = DorisType(Kind.BOOLEAN)
 BIGINT = DorisType(Kind.BIGINT)
 INT = DorisType(Kind.INT)
+DOUBLE = DorisType(Kind.DOUBLE)
 DATE = DorisType(Kind.DATE)
 DATETIME = DorisType(Kind.DATETIME)
 _DAYS = ("DAY", "WEEK", "MONTH", "QUARTER", "YEAR")
@@ -102,7 +103,16 @@ class ExpressionRewriter:
                 if size < 1 << bits:
                     return typed(node, DorisType(kind))
             raise SyntaxFault(f"Number out of range[{text}]. type: largeint")
-        return node
+        if "e" in text.lower():
+            return typed(node, DOUBLE)
+        whole, _, fraction = text.partition(".")
+        precision = max(len(whole.lstrip("0")) + len(fraction), 1)
+        if precision > 38:
+            return typed(node, DOUBLE)
+        return typed(node, DorisType(Kind.DECIMAL, precision=precision, scale=len(fraction)))
+
+    def null(self, node: Any, _scope: Scope) -> Any:
+        return typed(node, DorisType(Kind.NULL))
 
     def same(self, node: Any, _scope: Scope) -> Any:
         return typed(node, type_of(node.this))
@@ -164,8 +174,6 @@ class ExpressionRewriter:
             return self._moment(int(arguments[0].name) if arguments else 0)
         if name in ("curdate", "current_date"):
             return self.today(node, _scope)
-        if name in ("map", "array_map") and name == "map":
-            return self.anonymous(exp.Anonymous(this=prepare.MAP, expressions=arguments), _scope)
         if name in ("size", "cardinality", "array_size", "map_size"):
             function = "cardinality" if kinds and kinds[0] and kinds[0].kind is Kind.MAP else "len"
             return raw(f"CAST({function}({duck(arguments[0])}) AS BIGINT)", BIGINT)
@@ -209,8 +217,9 @@ class ExpressionRewriter:
 
     def move(self, node: Any, _scope: Scope) -> Any:
         """date_add and date_sub: a DATE moved by whole days stays a DATE."""
-        sign = "+" if isinstance(node, (exp.DateAdd, exp.TsOrDsAdd, exp.TimestampAdd)) else "-"
-        unit = str(node.text("unit") or "DAY").upper()
+        forward = (exp.DateAdd, exp.TsOrDsAdd, exp.TimestampAdd, exp.AddMonths)
+        sign = "+" if isinstance(node, forward) else "-"
+        unit = "MONTH" if isinstance(node, exp.AddMonths) else str(node.text("unit") or "DAY").upper()
         amount = node.expression
         if isinstance(amount, exp.Interval):
             unit = str(amount.text("unit") or unit).upper()
@@ -242,6 +251,17 @@ class ExpressionRewriter:
         moment = f"try_strptime({duck(node.this)}, {text})"
         return raw(f"CAST({moment} AS {kind.physical()})", kind)
 
+    def truncated(self, node: Any, _scope: Scope) -> Any:
+        kind = type_of(node.this)
+        target = kind if kind is not None and kind.kind in (Kind.DATE, Kind.DATETIME) else DATETIME
+        unit = str(node.text("unit")).lower()
+        moment = self._as(node.this, target)
+        return raw(f"CAST(date_trunc('{unit}', {moment}) AS {target.physical()})", target)
+
+    def extract(self, node: Any, _scope: Scope) -> Any:
+        moment = self._as(node.expression, DATETIME)
+        return raw(f"CAST(date_part('{node.name.lower()}', {moment}) AS INTEGER)", INT)
+
     def shown_time(self, node: Any, _scope: Scope) -> Any:
         inner = node.this
         inner = inner.this if isinstance(inner, exp.TsOrDsToTimestamp) else inner
@@ -249,7 +269,19 @@ class ExpressionRewriter:
         return raw(f"strftime(CAST({moment} AS TIMESTAMP), {duck(node.args['format'])})", TEXT)
 
     def from_unixtime(self, node: Any, _scope: Scope) -> Any:
-        return raw(f"doris_from_unixtime({duck(node.this)})", TEXT)
+        shape = node.args.get("format")
+        if shape is None:
+            return raw(f"doris_from_unixtime({duck(node.this)})", TEXT)
+        moment = f"make_timestamp(CAST({duck(node.this)} AS BIGINT) * 1000000)"
+        return raw(f"strftime({moment}, {self._shape(shape)})", TEXT)
+
+    @staticmethod
+    def _shape(node: Any) -> str:
+        """The words of MySQL in a format, where DuckDB has others."""
+        text = duck(node)
+        for mine, other in (("%i", "%M"), ("%s", "%S"), ("%T", "%H:%M:%S")):
+            text = text.replace(mine, other)
+        return text
 
     def part(self, node: Any, _scope: Scope) -> Any:
         inner = node.this
@@ -259,7 +291,18 @@ class ExpressionRewriter:
 
     # -- numbers
 
+    @staticmethod
+    def _number(node: Any) -> Any:
+        """A text that is computed with is read as a DOUBLE."""
+        kind = type_of(node)
+        if kind is None or not is_text(kind):
+            return node
+        return raw(parse_sql(f"({duck(node)})", DOUBLE), DOUBLE)
+
     def arithmetic(self, node: Any, _scope: Scope) -> Any:
+        if not isinstance(node.expression, exp.Interval):
+            node.set("this", self._number(node.this))
+            node.set("expression", self._number(node.expression))
         left, right = type_of(node.this), type_of(node.expression)
         if isinstance(node.expression, exp.Interval):
             verb = exp.DateAdd if isinstance(node, exp.Add) else exp.DateSub
@@ -274,19 +317,30 @@ class ExpressionRewriter:
         return typed(node, kind)
 
     def division(self, node: Any, _scope: Scope) -> Any:
-        left, right = duck(node.this), duck(node.expression)
+        left, right = duck(self._number(node.this)), duck(self._number(node.expression))
         return raw(f"(({left}) / NULLIF({right}, 0))")
 
     def total(self, node: Any, _scope: Scope) -> Any:
-        argument = node.this
+        if isinstance(node.parent, exp.Window):
+            # the cast belongs around the whole window
+            return node
+        return self._summed(node, node)
+
+    def window(self, node: Any, _scope: Scope) -> Any:
+        if isinstance(node.this, exp.Sum):
+            return self._summed(node, node.this)
+        return typed(node, type_of(node.this))
+
+    @staticmethod
+    def _summed(node: Any, total: Any) -> Any:
+        argument = total.this
         kind = type_of(argument.expressions[0] if isinstance(argument, exp.Distinct) else argument)
-        if kind is not None and kind.kind in (*INTEGERS, Kind.BOOLEAN):
-            result = DorisType(Kind.LARGEINT) if kind.kind is Kind.LARGEINT else BIGINT
-            inner = duck(node)
-            if kind.kind is Kind.BOOLEAN:
-                inner = f"SUM(CAST({duck(argument)} AS INTEGER))"
-            return typed(exp.Cast(this=raw(inner), to=exp.DataType.build(result.physical(), dialect="duckdb")), result)  # fmt: skip
-        return node
+        if kind is None or kind.kind not in (*INTEGERS, Kind.BOOLEAN):
+            return node
+        result = DorisType(Kind.LARGEINT) if kind.kind is Kind.LARGEINT else BIGINT
+        if kind.kind is Kind.BOOLEAN:
+            total.set("this", raw(f"CAST({duck(argument)} AS INTEGER)"))
+        return raw(f"CAST({duck(node)} AS {result.physical()})", result)
 
     def count(self, node: Any, _scope: Scope) -> Any:
         return typed(node, BIGINT)
@@ -317,7 +371,8 @@ class ExpressionRewriter:
 
     def like(self, node: Any, _scope: Scope) -> Any:
         """A backslash escapes in Doris' LIKE without being asked to."""
-        sql = f"({self._as(node.this, TEXT)} LIKE {duck(node.expression)} ESCAPE '\\')"
+        verb = "NOT LIKE" if node.args.get("negate") else "LIKE"
+        sql = f"({self._as(node.this, TEXT)} {verb} {duck(node.expression)} ESCAPE '\\')"
         return raw(sql, BOOLEAN)
 
     # -- comparisons
@@ -349,6 +404,10 @@ class ExpressionRewriter:
             return raw(cast_sql(f"({duck(node)})", kind, wanted), wanted)
         if not is_text(kind):
             return node
+        if wanted.kind in (*INTEGERS, Kind.FLOAT, Kind.DOUBLE, Kind.DECIMAL, Kind.DECIMALV2):
+            whole = node.is_string and node.name.strip().lstrip("+-").isdigit()
+            target = DorisType(Kind.LARGEINT) if whole else DOUBLE
+            return raw(parse_sql(f"({duck(node)})", target), target)
         if wanted.kind in (Kind.IPV4, Kind.IPV6, Kind.BOOLEAN):
             return raw(parse_sql(f"({duck(node)})", wanted), wanted)
         if wanted.kind in (Kind.DATE, Kind.DATETIME):
@@ -359,15 +418,40 @@ class ExpressionRewriter:
 
     # -- choices
 
+    @staticmethod
+    def _unified(items: list[Any]) -> tuple[list[Any], DorisType | None]:
+        """Values of one type: a text among numbers makes all of them texts."""
+        kinds = [type_of(item) for item in items]
+        kind = common_type(kinds)
+        known = [item for item in kinds if item is not None]
+        if kind is None and len(known) == len(kinds) and any(is_text(item) for item in known):
+            shown = [
+                item if item_kind is None or is_text(item_kind) or item_kind.kind is Kind.NULL
+                else raw(cast_sql(f"({duck(item)})", item_kind, TEXT), TEXT)
+                for item, item_kind in zip(items, kinds, strict=True)
+            ]  # fmt: skip
+            return shown, TEXT
+        return items, kind
+
     def choice(self, node: Any, _scope: Scope) -> Any:
-        branches = [item.args["true"] for item in node.args.get("ifs", [])]
-        if isinstance(node, exp.If):
-            branches = [node.args["true"]]
-        default = node.args.get("default") or node.args.get("false")
-        return typed(node, common_type([type_of(item) for item in (*branches, default) if item]))
+        """CASE and IF."""
+        single = isinstance(node, exp.If)
+        if single and isinstance(node.parent, exp.Case):
+            return node
+        holders = [(node, "true")] if single else [(item, "true") for item in node.args["ifs"]]
+        key = "false" if single else "default"
+        if node.args.get(key) is not None:
+            holders.append((node, key))
+        items, kind = self._unified([holder.args[name] for holder, name in holders])
+        for (holder, name), item in zip(holders, items, strict=True):
+            holder.set(name, item)
+        return typed(node, kind)
 
     def coalesce(self, node: Any, _scope: Scope) -> Any:
-        return typed(node, common_type([type_of(item) for item in (node.this, *node.expressions)]))
+        items, kind = self._unified([node.this, *node.expressions])
+        node.set("this", items[0])
+        node.set("expressions", items[1:])
+        return typed(node, kind)
 
     # -- collections
 
@@ -427,10 +511,13 @@ def _handlers() -> dict[str, Callable[[ExpressionRewriter, Any, Scope], Any]]:
         "Div": r.division, "Sum": r.total, "Count": r.count, "Length": r.length,
         "Concat": r.concat, "GroupConcat": r.group_concat, "Like": r.like, "Between": r.between,
         "In": r.membership, "Case": r.choice, "If": r.choice, "Coalesce": r.coalesce,
-        "Bracket": r.bracket, "Array": r.array,
+        "Bracket": r.bracket, "Array": r.array, "Null": r.null,
+        "Window": r.window, "TimestampTrunc": r.truncated, "DateTrunc": r.truncated,
+        "Greatest": r.coalesce, "Least": r.coalesce, "AddMonths": r.move, "Nullif": r.same,
+        "Extract": r.extract,
     }  # fmt: skip
     for name in ("Paren", "Neg", "Min", "Max", "AnyValue", "Alias", "First", "Last", "Lower", "Upper",
-                 "Window", "Abs"):  # fmt: skip
+                 "Abs"):  # fmt: skip
         table[name] = r.same
     for name in ("EQ", "NEQ", "GT", "GTE", "LT", "LTE", "NullSafeEQ", "NullSafeNEQ"):
         table[name] = r.comparison

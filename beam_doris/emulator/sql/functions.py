@@ -202,6 +202,10 @@ MORE_MACROS = (
     "to_ipv6(x) AS doris_ipv6_parse(x)",
     "truncate(x, n) AS trunc(x * power(10, n)) / power(10, n)",
     "space(n) AS repeat(' ', n)",
+    "strcmp(a, b) AS CAST(CASE WHEN a < b THEN -1 WHEN a > b THEN 1 WHEN a = b THEN 0 END AS TINYINT)",
+    "makedate(y, n) AS CAST(make_date(CAST(y AS BIGINT), 1, 1) + CAST(n - 1 AS INTEGER) AS DATE)",
+    "substring_index(t, s, n) AS CASE WHEN n >= 0 THEN array_to_string(string_split(t, s)[1:n], s) "
+    "ELSE array_to_string(string_split(t, s)[n:], s) END",
     "strleft(t, n) AS left(t, n)",
     "strright(t, n) AS right(t, n)",
     "money_format(x) AS format('{:,.2f}', CAST(x AS DOUBLE))",

@@ -128,6 +128,10 @@ def _rewrite(tokens: list[Token], hints: dict[str, TableHint]) -> list[Token]:
             end = _closing(tokens, index + 1)
             out += _cast(tokens[index + 2 : end], hints)
             index = end + 1
+        elif token.upper == "MAP" and _is(after, "("):
+            # sqlglot's map() takes two lists only
+            out.append(word(MAP))
+            index += 1
         elif _is(token, "{"):
             end = _closing(tokens, index)
             out += _braces(tokens[index + 1 : end], hints)
