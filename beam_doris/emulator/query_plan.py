@@ -33,12 +33,15 @@ from beam_doris.emulator.engine import Engine
 from beam_doris.emulator.errors import EmulatorError
 from beam_doris.emulator.plan_cookie import PlanCookie, PlanError, decode, encode
 from beam_doris.emulator.pruning import Pruner
+from beam_doris.emulator.sql.prepare import prepare
+from beam_doris.emulator.sql.tokens import tokenize
 from beam_doris.emulator.sql.translate import expression
 
 __all__ = ["PlanCookie", "PlanError", "PlanRefused", "Planner", "decode", "encode"]
 
 _EMBEDDED = "Select statement must not embed another statement"
 _ONE_TABLE = "Select statement must have only one table"
+_FILTER_ONLY = "only support single table filter-prune-scan, but found [ {}]"
 _UNSUPPORTED = (
     "group",
     "having",
@@ -119,7 +122,7 @@ class Planner:
             plain = node.copy()
             for column in list(plain.find_all(exp.Column)):
                 column.replace(exp.column(column.name, quoted=True))
-            text = plain.sql(dialect="doris")
+            text = plain.sql(dialect="doris", normalize_functions=False)
         return f"({expression(text, types, now=now)})"
 
     def _tablets(self, table: Table, node: Any) -> list[tuple[Partition, Tablet]]:
@@ -162,17 +165,22 @@ class Planner:
 
 def _parse(sql: str) -> Any:
     try:
-        tree = sqlglot.parse_one(sql, read="doris")
+        prepared = prepare(tokenize(sql)[:-1])
+        tree = sqlglot.parse_one(prepared.text, read="doris")
     except sqlglot.errors.SqlglotError as error:
         first = str(error).splitlines()[0]
         raise PlanRefused(f"Syntax error: {first}") from error
+    except EmulatorError as error:
+        raise PlanRefused(error.message) from error
+    if prepared.hints:
+        raise PlanRefused(_FILTER_ONLY.format(sql))
     if not isinstance(tree, (exp.Query, exp.Subquery)):
         raise PlanRefused(f"Select statement needed, but found [{sql} ]")
     return tree
 
 
 def _check_shape(tree: Any, sql: str, table: Table) -> None:
-    refusal = PlanRefused(f"only support single table filter-prune-scan, but found [ {sql}]")
+    refusal = PlanRefused(_FILTER_ONLY.format(sql))
     if not isinstance(tree, exp.Select):
         raise refusal
     if tree.args.get("with_") or tree.args.get("with"):

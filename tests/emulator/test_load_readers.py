@@ -100,7 +100,7 @@ def test_a_wrong_number_of_fields_is_told_with_both_numbers() -> None:
 
 
 def test_enclosed_fields_hold_separators_newlines_and_escaped_quotes() -> None:
-    form = {"enclose": b'"', "escape": b"\\", "trim_quotes": True}
+    form: dict[str, Any] = {"enclose": b'"', "escape": b"\\", "trim_quotes": True}
     body = b'1,"a,b\nc"\n2,"say \\"x\\""\n3,plain\n'
     assert csv(body, **form) == ([("1", "a,b\nc"), ("2", 'say "x"'), ("3", "plain")], [])
 

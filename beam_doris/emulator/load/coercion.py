@@ -25,6 +25,8 @@ import sqlglot
 from sqlglot import exp
 
 from beam_doris.emulator.errors import EmulatorError
+from beam_doris.emulator.sql.prepare import prepare
+from beam_doris.emulator.sql.tokens import tokenize
 from beam_doris.emulator.types import TEXTS, DorisType
 
 _ARITHMETIC = (exp.Add, exp.Sub, exp.Mul, exp.Div, exp.IntDiv, exp.Mod)
@@ -38,7 +40,7 @@ def parse(text: str) -> Any:
         EmulatorError: it has no syntax.
     """
     try:
-        return sqlglot.parse_one(text, read="doris")
+        return sqlglot.parse_one(prepare(tokenize(text)[:-1]).text, read="doris")
     except sqlglot.errors.SqlglotError as error:
         raise EmulatorError(f"Syntax error in expression: {text}") from error
 
@@ -69,7 +71,7 @@ def with_numbers(text: str, types: Mapping[str, DorisType]) -> str:
             tree = cast
         else:
             column.replace(cast)
-    return str(tree.sql(dialect="doris"))
+    return str(tree.sql(dialect="doris", normalize_functions=False))
 
 
 def _numeric_place(column: Any) -> bool:

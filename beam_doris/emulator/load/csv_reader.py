@@ -255,10 +255,10 @@ class _Enclosed:
         """Fields, text and end of the record at ``start``; None: more bytes are needed."""
         line_end = data.find(self._delimiter, start)
         if line_end >= 0 and data.find(self._enclose, start, line_end) < 0:
-            line = data[start:line_end]
+            text = data[start:line_end]
             if self._delimiter == b"\n":
-                line = line.removesuffix(b"\r")
-            return line.split(self._separator), line, line_end + len(self._delimiter)
+                text = text.removesuffix(b"\r")
+            return text.split(self._separator), text, line_end + len(self._delimiter)
         parts: list[bytes] = []
         at = start
         while True:
@@ -266,21 +266,20 @@ class _Enclosed:
             if end is None:
                 return (None, data[start:], len(data)) if final else None
             separator = data.find(self._separator, end)
-            line = data.find(self._delimiter, end)
-            if not final and (line < 0 or end >= len(data)):
+            line_end = data.find(self._delimiter, end)
+            if not final and (line_end < 0 or end >= len(data)):
                 return None
-            if separator >= 0 and (line < 0 or separator < line):
+            if separator >= 0 and (line_end < 0 or separator < line_end):
                 parts.append(data[at:separator])
                 at = separator + len(self._separator)
                 continue
-            stop = line if line >= 0 else len(data)
+            stop = line_end if line_end >= 0 else len(data)
             parts.append(data[at:stop])
-            after = stop + len(self._delimiter) if line >= 0 else stop
             text = data[start:stop]
             if self._delimiter == b"\n" and text.endswith(b"\r"):
                 text = text[:-1]
                 parts[-1] = parts[-1].removesuffix(b"\r")
-            return parts, text, after
+            return parts, text, stop + len(self._delimiter) if line_end >= 0 else stop
 
     def _field_end(self, data: bytes, at: int) -> int | None:
         """Where an enclosed field ends; ``at`` for a plain one; None when it never closes."""
