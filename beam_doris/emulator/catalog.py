@@ -36,7 +36,7 @@ from beam_doris.emulator.errors import (
     UnknownPartition,
     UnknownTable,
 )
-from beam_doris.emulator.types import DorisType
+from beam_doris.emulator.types import DorisType, parse_type
 
 DELETE_SIGN = "__DORIS_DELETE_SIGN__"
 SEQUENCE_COLUMN = "__DORIS_SEQUENCE_COL__"
@@ -196,8 +196,6 @@ class Table:
     @property
     def sequence_type(self) -> DorisType | None:
         """Type of the hidden sequence column, None when the table has none (P 4.1)."""
-        from beam_doris.emulator.types import parse_type
-
         name = self.sequence_column
         if name is not None:
             return self.column(name).type

@@ -37,6 +37,7 @@ from beam_doris.emulator.catalog import (
     Tablet,
 )
 from beam_doris.emulator.types import parse_type
+from beam_doris.emulator.users import User
 
 _SCHEMA = """
 CREATE SCHEMA IF NOT EXISTS meta;
@@ -46,6 +47,7 @@ CREATE TABLE IF NOT EXISTS meta.partitions (
     table_id BIGINT, id BIGINT, position BIGINT, version BIGINT, oldest BIGINT, definition VARCHAR);
 CREATE TABLE IF NOT EXISTS meta.transactions (id BIGINT, definition VARCHAR);
 CREATE TABLE IF NOT EXISTS meta.staged (txn_id BIGINT, table_id BIGINT, definition VARCHAR);
+CREATE TABLE IF NOT EXISTS meta.users (name VARCHAR, definition VARCHAR);
 CREATE TABLE IF NOT EXISTS meta.counters (name VARCHAR, next BIGINT);
 """
 
@@ -193,6 +195,29 @@ def delete_staged(cursor: Any, txn_id: int, table_id: int) -> None:
 def load_staged(cursor: Any) -> list[tuple[int, int, dict[str, Any]]]:
     rows = cursor.execute("SELECT txn_id, table_id, definition FROM meta.staged").fetchall()
     return [(txn_id, table_id, json.loads(text)) for txn_id, table_id, text in rows]
+
+
+def save_user(cursor: Any, name: str, user: User | None) -> None:
+    """Write a user, new or changed; None removes the user of that name."""
+    cursor.execute("BEGIN")
+    cursor.execute("DELETE FROM meta.users WHERE name = ?", [name])
+    if user is not None:
+        definition = {
+            "password_hash": user.password_hash.hex(),
+            "grants": [[scope, sorted(words)] for scope, words in user.grants],
+        }
+        cursor.execute("INSERT INTO meta.users VALUES (?, ?)", [name, json.dumps(definition)])
+    cursor.execute("COMMIT")
+
+
+def load_users(cursor: Any) -> list[User]:
+    users = []
+    for name, text in cursor.execute("SELECT name, definition FROM meta.users").fetchall():
+        stored = json.loads(text)
+        grants = tuple((scope, frozenset(words)) for scope, words in stored["grants"])
+        password_hash = bytes.fromhex(stored["password_hash"])
+        users.append(User(name=name, password_hash=password_hash, grants=grants))
+    return users
 
 
 def _table_to_json(table: Table) -> dict[str, Any]:

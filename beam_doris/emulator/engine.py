@@ -41,7 +41,7 @@ from beam_doris.emulator.storage.store import StorageParts
 from beam_doris.emulator.table_spec import TableChange, TableSpec
 from beam_doris.emulator.transactions import TransactionLimits, TransactionParts, Transactions
 from beam_doris.emulator.types import DorisType
-from beam_doris.emulator.users import Users
+from beam_doris.emulator.users import User, Users
 
 DATA_FILE = "doris.duckdb"
 FIRST_BACKEND_ID = 1_001
@@ -104,7 +104,6 @@ class Engine:
         #: each method of Random is atomic, so that threads may share it
         self.random = random.Random(seed)
         self.faults = FaultPlan()
-        self.users = Users()
         self.catalog = Catalog()
         self.frontend = Frontend()
         self.backends = [Backend(id=FIRST_BACKEND_ID + number) for number in range(backends)]
@@ -121,6 +120,7 @@ class Engine:
     def _start(self, limits: TransactionLimits | None) -> None:
         with self._raw_cursor() as cursor:
             catalog_store.create_schema(cursor)
+            self.users = Users(catalog_store.load_users(cursor), self._save_user)
             numbers = Numbers(catalog_store.load_counters(cursor), self._save_counter)
             databases = catalog_store.load_databases(cursor)
             for database in databases:
@@ -194,6 +194,10 @@ class Engine:
     def _save_counter(self, name: str, following: int) -> None:
         with self._raw_cursor() as cursor:
             catalog_store.save_counter(cursor, name, following)
+
+    def _save_user(self, name: str, user: User | None) -> None:
+        with self._raw_cursor() as cursor:
+            catalog_store.save_user(cursor, name, user)
 
     def close(self) -> None:
         """Stop timers and close the data. Calling it twice is fine."""

@@ -21,7 +21,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 import threading
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 
 ADMIN = "ADMIN"
@@ -67,12 +67,37 @@ class User:
 
 
 class Users:
-    """Registered users. ``root`` and ``admin`` exist from the start, with empty passwords."""
+    """Registered users. ``root`` and ``admin`` exist from the start, with empty passwords.
 
-    def __init__(self) -> None:
+    Args:
+        stored: users of an earlier process; none at all means a new cluster.
+        persist: writes a user durably, or removes it when given its name only.
+    """
+
+    def __init__(
+        self,
+        stored: Iterable[User] = (),
+        persist: Callable[[str, User | None], None] | None = None,
+    ) -> None:
         self._lock = threading.Lock()
+        self._persist = persist
+        stored = list(stored)
+        self._saved = bool(stored)
         everything = (("*", frozenset({ADMIN, SELECT, LOAD})),)
-        self._users = {name: User(name=name, grants=everything) for name in ("root", "admin")}
+        self._users = {user.name: user for user in stored} or {
+            name: User(name=name, grants=everything) for name in ("root", "admin")
+        }
+
+    def _put(self, user: User) -> User:
+        if self._persist is not None:
+            if not self._saved:
+                # the first change writes the users that a new cluster starts with, too
+                for known in self._users.values():
+                    self._persist(known.name, known)
+                self._saved = True
+            self._persist(user.name, user)
+        self._users[user.name] = user
+        return user
 
     def names(self) -> list[str]:
         with self._lock:
@@ -86,12 +111,18 @@ class Users:
         """Add a user without grants, or set the password of a known one."""
         with self._lock:
             user = self._users.get(name, User(name=name))
-            self._users[name] = replace(user, password_hash=native_hash(password))
-            return self._users[name]
+            return self._put(replace(user, password_hash=native_hash(password)))
 
     def drop(self, name: str) -> bool:
         with self._lock:
-            return self._users.pop(name, None) is not None
+            user = self._users.get(name)
+            if user is None:
+                return False
+            self._put(user)
+            del self._users[name]
+            if self._persist is not None:
+                self._persist(name, None)
+            return True
 
     def grant(self, name: str, scope: str, privileges: Iterable[str]) -> None:
         """Add privileges to ``*``, a database or ``database.table``. Unknown user: KeyError."""
@@ -99,14 +130,14 @@ class Users:
             user = self._users[name]
             grants = dict(user.grants)
             grants[scope] = grants.get(scope, frozenset()) | frozenset(privileges)
-            self._users[name] = replace(user, grants=tuple(grants.items()))
+            self._put(replace(user, grants=tuple(grants.items())))
 
     def revoke(self, name: str, scope: str, privileges: Iterable[str]) -> None:
         with self._lock:
             user = self._users[name]
             grants = dict(user.grants)
             grants[scope] = grants.get(scope, frozenset()) - frozenset(privileges)
-            self._users[name] = replace(user, grants=tuple(grants.items()))
+            self._put(replace(user, grants=tuple(grants.items())))
 
     def check_plain(self, name: str, password: str) -> User | None:
         """The user, if the password is right."""

@@ -199,3 +199,26 @@ def test_dropped_database_is_gone_after_a_restart(tmp_path: Path) -> None:
         ]
     finally:
         again.close()
+
+
+def test_users_survive_a_restart(tmp_path: Path) -> None:
+    cluster = Cluster(path=tmp_path)
+    users = cluster.engine.users
+    users.create("loader", "secret")
+    users.grant("loader", DB, ["LOAD_PRIV"])
+    users.create("gone")
+    users.drop("gone")
+    users.drop("admin")
+    cluster.close()
+    again = Cluster(path=tmp_path)
+    try:
+        users = again.engine.users
+        assert users.names() == ["loader", "root"]
+        assert users.check_plain("loader", "wrong") is None
+        loader = users.check_plain("loader", "secret")
+        assert loader is not None
+        assert loader.may("LOAD_PRIV", DB, "t")
+        assert not loader.may("SELECT_PRIV", DB, "t")
+        assert not loader.may("LOAD_PRIV", "other", "t")
+    finally:
+        again.close()
