@@ -21,70 +21,49 @@ from __future__ import annotations
 from beam_doris.emulator.mysql.packets import CHARSET_BINARY, CHARSET_UTF8, ColumnDefinition
 from beam_doris.emulator.types import DorisType, Kind
 
-FLAG_BINARY = 0x0080
-
-# type code, display length; a length of 0 is taken from the type
+# type code, display length (PrimitiveType.toMysqlType, MysqlSerializer.getMysqlTypeLength)
 _CODES: dict[Kind, tuple[int, int]] = {
     Kind.BOOLEAN: (0x01, 1),
     Kind.TINYINT: (0x01, 4),
     Kind.SMALLINT: (0x02, 6),
     Kind.INT: (0x03, 11),
     Kind.BIGINT: (0x08, 20),
-    # clients have no 128-bit integer: it travels as text
-    Kind.LARGEINT: (0xFE, 40),
     Kind.FLOAT: (0x04, 12),
     Kind.DOUBLE: (0x05, 22),
     Kind.DECIMAL: (0xF6, 0),
     Kind.DECIMALV2: (0xF6, 0),
     Kind.DATE: (0x0A, 10),
     Kind.DATETIME: (0x0C, 19),
-    Kind.CHAR: (0xFE, 0),
-    Kind.VARCHAR: (0xFD, 0),
-    Kind.STRING: (0xFD, 0),
-    Kind.IPV4: (0xFD, 15),
-    Kind.IPV6: (0xFD, 39),
-    Kind.NULL: (0x06, 0),
 }
-
-_NUMBERS = (
-    Kind.BOOLEAN,
-    Kind.TINYINT,
-    Kind.SMALLINT,
-    Kind.INT,
-    Kind.BIGINT,
-    Kind.FLOAT,
-    Kind.DOUBLE,
-    Kind.DECIMAL,
-    Kind.DECIMALV2,
-    Kind.DATE,
-    Kind.DATETIME,
-)
-_LONGEST = 1_048_576
+_NUMBERS = frozenset(_CODES)
+_TEXT_CODES: dict[Kind, int] = {Kind.STRING: 0xFC, Kind.JSON: 0xF5, Kind.VARIANT: 0xF5}
+#: everything else travels as text, LARGEINT too: clients have no 128-bit integer
+_TEXT = 0xFE
+#: Doris tells no text's real length
+_TEXT_LENGTH = 255
 
 
 def definition(name: str, kind: DorisType) -> ColumnDefinition:
-    """The definition of one result column."""
-    code, length = _CODES.get(kind.kind, (0xFE, _LONGEST))
+    """The definition of one result column.
+
+    Doris never sets a flag. Connector/J takes a TINYINT(1) with the flag of binary data for bytes
+    instead of a boolean.
+    """
+    code, length = _CODES.get(kind.kind, (_TEXT_CODES.get(kind.kind, _TEXT), _TEXT_LENGTH))
     decimals = 0
     if kind.kind in (Kind.DECIMAL, Kind.DECIMALV2):
         decimals = kind.scale
-        length = kind.precision + 2
+        length = kind.precision + (2 if kind.scale else 1)
     elif kind.kind is Kind.DATETIME:
         decimals = kind.scale
-        length = 19 + (kind.scale + 1 if kind.scale else 0)
     elif kind.kind in (Kind.FLOAT, Kind.DOUBLE):
         # 31 says "as many digits as needed"
         decimals = 31
-    elif kind.kind in (Kind.CHAR, Kind.VARCHAR):
-        length = kind.length * 4 or _LONGEST
-    elif kind.kind is Kind.STRING:
-        length = _LONGEST
-    numeric = kind.kind in _NUMBERS
     return ColumnDefinition(
         name=name,
         type_code=code,
         length=length,
         decimals=decimals,
-        charset=CHARSET_BINARY if numeric else CHARSET_UTF8,
-        flags=FLAG_BINARY if numeric else 0,
+        charset=CHARSET_BINARY if kind.kind in _NUMBERS else CHARSET_UTF8,
+        flags=0,
     )

@@ -153,9 +153,7 @@ class ClientConnection:
         return self._open(user, request.database)
 
     def _open(self, user: User, database: str | None) -> bool:
-        session = Session(
-            self._engine, user, connection_id=self._number, directory=self._directory
-        )
+        session = Session(self._engine, user, connection_id=self._number, directory=self._directory)
         if database is not None:
             try:
                 session.use(database)
@@ -205,7 +203,8 @@ class ClientConnection:
         self._stream.write(error_packet(error.code, error.sqlstate, message))
 
     def _ok(self, affected: int = 0, info: str = "", *, more: bool = False) -> None:
-        self._stream.write(ok_packet(affected, self._status(more), info))
+        modern = bool(self._capabilities & Capability.DEPRECATE_EOF)
+        self._stream.write(ok_packet(affected, self._status(more), info, deprecate_eof=modern))
 
     @staticmethod
     def _status(more: bool = False) -> int:
@@ -304,9 +303,7 @@ class ClientConnection:
         statements = self.session.split(sql)
         if len(statements) != 1:
             raise EmulatorError("Only one statement can be prepared", 1295)
-        count = sum(
-            token.kind is TokenKind.SYMBOL and token.text == "?" for token in tokenize(sql)
-        )
+        count = sum(token.kind is TokenKind.SYMBOL and token.text == "?" for token in tokenize(sql))
         number = self._next_statement
         self._next_statement += 1
         self._statements[number] = PreparedStatement(sql, count)

@@ -226,14 +226,18 @@ class PacketStream:
             self._socket.sendall(data)
 
 
-def ok_packet(affected: int, status: int, info: str = "", *, header: int = 0) -> bytes:
-    return (
-        bytes((header,))
-        + lenenc_int(affected)
-        + lenenc_int(0)
-        + struct.pack("<HH", status, 0)
-        + info.encode("utf-8")
-    )
+def ok_packet(
+    affected: int, status: int, info: str = "", *, header: int = 0, deprecate_eof: bool = False
+) -> bytes:
+    """An OK packet.
+
+    The info text is length-encoded, as Doris and MySQL itself send it although the protocol's
+    description says it runs to the end of the packet (MysqlOkPacket); libmariadb calls anything
+    else a malformed packet. For a client that deprecates EOF packets an empty one is sent too.
+    """
+    tail = lenenc_text(info) if info or deprecate_eof else b""
+    head = bytes((header,)) + lenenc_int(affected) + lenenc_int(0)
+    return head + struct.pack("<HH", status, 0) + tail
 
 
 def eof_packet(status: int) -> bytes:
