@@ -46,7 +46,14 @@ TYPE_STRING = 0xFE
 
 Parameter = int | float | str | bytes | decimal.Decimal | None
 
-_INTEGERS = {TYPE_TINY: 1, TYPE_SHORT: 2, TYPE_YEAR: 2, TYPE_LONG: 4, TYPE_INT24: 4, TYPE_LONGLONG: 8}
+_INTEGERS = {
+    TYPE_TINY: 1,
+    TYPE_SHORT: 2,
+    TYPE_YEAR: 2,
+    TYPE_LONG: 4,
+    TYPE_INT24: 4,
+    TYPE_LONGLONG: 8,
+}
 
 
 def _moment(cursor: Cursor) -> str:
@@ -167,9 +174,7 @@ _ENCODERS: dict[Kind, Callable[[str], bytes]] = {
 }
 
 
-def binary_rows(
-    types: Sequence[DorisType], columns: Sequence[Sequence[str | None]]
-) -> list[bytes]:
+def binary_rows(types: Sequence[DorisType], columns: Sequence[Sequence[str | None]]) -> list[bytes]:
     """Payloads of binary rows, from one batch of text columns."""
     encoders = [_ENCODERS.get(kind.kind, lenenc_text) for kind in types]
     bitmap_size = (len(types) + 9) // 8
@@ -184,5 +189,3 @@ def binary_rows(
                 parts.append(encoders[index](cell))
         rows.append(b"\x00" + bytes(nulls) + b"".join(parts))
     return rows
-
-

@@ -81,7 +81,7 @@ class MySqlServer:
         while not self._stopping.is_set():
             try:
                 client, address = self._listener.accept()
-            except socket.timeout:
+            except TimeoutError:
                 continue
             except OSError:
                 return

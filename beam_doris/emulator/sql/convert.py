@@ -49,7 +49,7 @@ def cast_sql(x: str, source: DorisType | None, target: DorisType) -> str:
     if source == target:
         return x
     if source.kind in _DOCUMENTS:
-        return _from_document(x, source, target)
+        return _from_document(x, target)
     if target.kind in _DOCUMENTS:
         return _to_document(x, source)
     if target.kind in NESTED:
@@ -67,7 +67,7 @@ def _from_unknown(x: str, target: DorisType) -> str:
     return f"TRY_CAST({x} AS {target.physical()})"
 
 
-def _from_document(x: str, source: DorisType, target: DorisType) -> str:
+def _from_document(x: str, target: DorisType) -> str:
     if target.kind in _DOCUMENTS:
         return x
     if target.kind in NESTED:

@@ -19,6 +19,7 @@
 from __future__ import annotations
 
 import datetime
+import itertools
 from collections.abc import Iterator
 
 from beam_doris.emulator.catalog import PartitionBy
@@ -144,7 +145,7 @@ def _steps(reader: Reader) -> Iterator[PartitionSpec]:
     if begin is None or end is None or width < 1:
         raise SyntaxFault("a step partition needs two bounds and a positive interval")
     bounds = list(_dates(begin, end, width, unit) if unit else _numbers(begin, end, width))
-    for lower, upper in zip(bounds, bounds[1:], strict=False):
+    for lower, upper in itertools.pairwise(bounds):
         name = "p_" + lower.replace("-", "").replace(" ", "").replace(":", "")
         yield PartitionSpec(name=name, lower=(lower,), upper=(upper,))
 

@@ -42,7 +42,11 @@ def create(state: SessionState, reader: Reader) -> Result:
     """Everything behind CREATE."""
     if reader.take("DATABASE") or reader.take("SCHEMA"):
         return _create_database(state, reader)
-    if reader.take("EXTERNAL", "TABLE") or reader.take("TEMPORARY", "TABLE") or reader.take("TABLE"):
+    if (
+        reader.take("EXTERNAL", "TABLE")
+        or reader.take("TEMPORARY", "TABLE")
+        or reader.take("TABLE")
+    ):
         return _create_table(state, create_table(reader))
     replaced = reader.take("OR", "REPLACE")
     if reader.take("VIEW"):
@@ -119,7 +123,9 @@ def _query_columns(state: SessionState, statement: CreateTable) -> tuple[ColumnS
     known = translated.columns or []
     specs: list[ColumnSpec] = []
     for index, name in enumerate(names):
-        kind = (known[index][1] if len(known) == len(names) else None) or of_physical(physical[index])
+        kind = (known[index][1] if len(known) == len(names) else None) or of_physical(
+            physical[index]
+        )
         if index == 0 and kind.kind in TEXTS:
             kind = DorisType(Kind.VARCHAR, length=65533)
         if kind.kind is Kind.NULL:

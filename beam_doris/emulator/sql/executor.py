@@ -317,13 +317,16 @@ class Session:
         reader.next()
         return show(self._state, reader)
 
-    def _describe(self, statement: Statement, reader: Reader) -> Result:
+    def _describe(self, _statement: Statement, reader: Reader) -> Result:
         if reader.peek(1).upper in ("SELECT", "WITH", "INSERT", "VERBOSE", "PLAN", "GRAPH"):
-            return self._explain(statement, reader)
+            return self._explain(reader)
         reader.next()
         return describe(self._state, reader)
 
-    def _explain(self, statement: Statement, reader: Reader) -> Result:
+    def _explain_statement(self, _statement: Statement, reader: Reader) -> Result:
+        return self._explain(reader)
+
+    def _explain(self, reader: Reader) -> Result:
         """EXPLAIN: that a statement can be planned, and the engine's plan, not Doris'."""
         reader.next()
         if reader.peek().is_name and reader.peek().upper not in ("SELECT", "WITH", "INSERT"):
@@ -350,9 +353,11 @@ class Session:
                 reader.name_or_text()
                 if reader.take("COLLATE"):
                     reader.name_or_text()
-            elif reader.take("TRANSACTION") or reader.take("SESSION", "TRANSACTION"):
-                reader.rest()
-            elif reader.take("PROPERTY"):
+            elif (
+                reader.take("TRANSACTION")
+                or reader.take("SESSION", "TRANSACTION")
+                or reader.take("PROPERTY")
+            ):
                 reader.rest()
             else:
                 self._assign(reader)
@@ -455,7 +460,7 @@ _HANDLERS: dict[str, Handler] = {
     "SHOW": Session._show,
     "DESC": Session._describe,
     "DESCRIBE": Session._describe,
-    "EXPLAIN": Session._explain,
+    "EXPLAIN": Session._explain_statement,
     "SET": Session._set,
     "USE": Session._use,
     "SWITCH": Session._nothing,

@@ -178,9 +178,7 @@ class ExpressionRewriter:
             function = "cardinality" if kinds and kinds[0] and kinds[0].kind is Kind.MAP else "len"
             return raw(f"CAST({function}({duck(arguments[0])}) AS BIGINT)", BIGINT)
         if name == "element_at":
-            return self.bracket(
-                exp.Bracket(this=arguments[0], expressions=arguments[1:]), _scope
-            )
+            return self.bracket(exp.Bracket(this=arguments[0], expressions=arguments[1:]), _scope)
         if name in ("unix_timestamp",) and not arguments:
             seconds = int(self._now.replace(tzinfo=datetime.timezone.utc).timestamp())
             return raw(str(seconds), INT)
@@ -219,7 +217,9 @@ class ExpressionRewriter:
         """date_add and date_sub: a DATE moved by whole days stays a DATE."""
         forward = (exp.DateAdd, exp.TsOrDsAdd, exp.TimestampAdd, exp.AddMonths)
         sign = "+" if isinstance(node, forward) else "-"
-        unit = "MONTH" if isinstance(node, exp.AddMonths) else str(node.text("unit") or "DAY").upper()
+        unit = (
+            "MONTH" if isinstance(node, exp.AddMonths) else str(node.text("unit") or "DAY").upper()
+        )
         amount = node.expression
         if isinstance(amount, exp.Interval):
             unit = str(amount.text("unit") or unit).upper()
@@ -530,5 +530,3 @@ def _handlers() -> dict[str, Callable[[ExpressionRewriter, Any, Scope], Any]]:
     for name in ("Year", "Month", "Day", "Hour", "Minute", "Second", "Quarter"):
         table[name] = r.part
     return table
-
-

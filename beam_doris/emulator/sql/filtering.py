@@ -70,9 +70,15 @@ def _compare(operator: str, left: float | str, right: float | str) -> bool:
         return left == right
     if operator in ("!=", "<>"):
         return left != right
-    below = left < right if isinstance(left, float) and isinstance(right, float) else str(left) < str(right)
+    below = (
+        left < right
+        if isinstance(left, float) and isinstance(right, float)
+        else str(left) < str(right)
+    )
     equal = left == right
-    return {"<": below, "<=": below or equal, ">": not below and not equal, ">=": not below}[operator]
+    return {"<": below, "<=": below or equal, ">": not below and not equal, ">=": not below}[
+        operator
+    ]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -121,7 +127,15 @@ def _condition(reader: Reader) -> Condition:
     if reader.take("LIKE"):
         return Condition(column=column, operator="LIKE", value=reader.text())
     token = reader.next()
-    if token.kind is not TokenKind.SYMBOL or token.text not in ("=", "!=", "<>", "<", "<=", ">", ">="):
+    if token.kind is not TokenKind.SYMBOL or token.text not in (
+        "=",
+        "!=",
+        "<>",
+        "<",
+        "<=",
+        ">",
+        ">=",
+    ):
         reader.at -= 1
         reader.fail("a comparison")
     sign = "-" if reader.take("-") else ""
@@ -157,7 +171,7 @@ def filtered(names: Sequence[str], rows: Sequence[Sequence[str | None]], by: Fil
         kept = [row for row in kept if condition.holds(row[index])]
     for name, down in reversed(by.order):
         index = _index(names, name)
-        kept.sort(key=lambda row: _sort_key(row[index]), reverse=down)  # noqa: B023 - used at once
+        kept.sort(key=lambda row: _sort_key(row[index]), reverse=down)
     if by.limit is not None:
         kept = kept[by.offset : by.offset + by.limit]
     return Result.table(names, kept)

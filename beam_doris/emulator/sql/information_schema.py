@@ -52,7 +52,9 @@ def virtual_databases() -> tuple[str, ...]:
 
 
 def _schemata(state: SessionState) -> Rows:
-    names = sorted([database.name for database in state.engine.catalog.databases()] + list(_VIRTUAL))
+    names = sorted(
+        [database.name for database in state.engine.catalog.databases()] + list(_VIRTUAL)
+    )
     return [(CATALOG, name, "utf8mb4", "utf8mb4_0900_bin", None) for name in names]
 
 
@@ -190,7 +192,9 @@ Relation = tuple[list[tuple[str, DorisType]], Callable[["SessionState"], Rows]]
 
 _RELATIONS: dict[str, Relation] = {
     "SCHEMATA": (
-        _typed("CATALOG_NAME SCHEMA_NAME DEFAULT_CHARACTER_SET_NAME DEFAULT_COLLATION_NAME SQL_PATH"),
+        _typed(
+            "CATALOG_NAME SCHEMA_NAME DEFAULT_CHARACTER_SET_NAME DEFAULT_COLLATION_NAME SQL_PATH"
+        ),
         _schemata,
     ),
     "TABLES": (
@@ -296,7 +300,11 @@ _MYSQL: dict[str, Relation] = {"USER": (_typed("Host User"), _users)}
 
 def relation_names(database: str) -> list[str]:
     relations = _RELATIONS if database.lower() == "information_schema" else _MYSQL
-    return sorted(name.lower() for name in relations) if database.lower() != "__internal_schema" else []
+    return (
+        sorted(name.lower() for name in relations)
+        if database.lower() != "__internal_schema"
+        else []
+    )
 
 
 def relation_columns(database: str, name: str) -> list[tuple[str, DorisType]]:
@@ -329,7 +337,9 @@ def source(state: SessionState, database: str, name: str) -> Source:
         sql = f"SELECT * FROM (SELECT {nulls}) AS r({names}) WHERE FALSE"
         return Source(sql=sql, columns=tuple(columns))
     lines = ", ".join(
-        "(" + ", ".join(_cell(cell, kind) for cell, (_, kind) in zip(row, columns, strict=True)) + ")"
+        "("
+        + ", ".join(_cell(cell, kind) for cell, (_, kind) in zip(row, columns, strict=True))
+        + ")"
         for row in rows
     )
     return Source(sql=f"SELECT * FROM (VALUES {lines}) AS r({names})", columns=tuple(columns))

@@ -75,7 +75,7 @@ def parse_insert(reader: Reader) -> Insert:
         statement.partitions = reader.names()
     if reader.take("WITH", "LABEL"):
         statement.label = reader.name_or_text()
-    if reader.sees("(") and not (reader.peek(1).upper in ("SELECT", "WITH")):
+    if reader.sees("(") and reader.peek(1).upper not in ("SELECT", "WITH"):
         statement.columns = reader.names()
     if reader.take("[", "SHUFFLE", "]") or reader.take("[", "NOSHUFFLE", "]"):
         pass
@@ -199,7 +199,9 @@ class Inserter:
         width = len(relation.columns)
         if width != len(names):
             raise EmulatorError("insert into cols should be corresponding to the query output")
-        known = translated.columns if translated.columns and len(translated.columns) == width else None
+        known = (
+            translated.columns if translated.columns and len(translated.columns) == width else None
+        )
         items: list[str] = []
         for index, (_, kind) in enumerate(targets):
             declared = known[index][1] if known is not None else None
@@ -225,7 +227,11 @@ class Inserter:
         for index, (name, (column, kind)) in enumerate(zip(names, targets, strict=True)):
             value = f"v{index}"
             if column is None:
-                value = f"({value} <> 0) AS __del" if name.upper() == DELETE_SIGN else f"{value} AS __seq"
+                value = (
+                    f"({value} <> 0) AS __del"
+                    if name.upper() == DELETE_SIGN
+                    else f"{value} AS __seq"
+                )
                 items.append(value)
                 continue
             if kind.kind in (Kind.CHAR, Kind.VARCHAR) and not self._strict:
@@ -262,9 +268,7 @@ class Inserter:
         if found:
             raise _filtered([row[0] for row in found])
 
-    def _commit(
-        self, cursor: Any, source: str, names: Sequence[str], statement: Insert
-    ) -> Result:
+    def _commit(self, cursor: Any, source: str, names: Sequence[str], statement: Insert) -> Result:
         engine, table = self._state.engine, self._table
         partial = None
         if self._state.variables.flag("enable_unique_key_partial_update") and statement.columns:

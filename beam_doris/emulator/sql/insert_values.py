@@ -53,7 +53,9 @@ def rows(tokens: Sequence[Token]) -> list[list[Cell]]:
         found.append(row)
         if index < size:
             if tokens[index].text != "," or index + 1 == size:
-                raise SyntaxFault(f"Syntax error: mismatched input '{tokens[index].text}' in VALUES")
+                raise SyntaxFault(
+                    f"Syntax error: mismatched input '{tokens[index].text}' in VALUES"
+                )
             index += 1
     if not found:
         raise SyntaxFault("Syntax error: VALUES without rows")

@@ -201,9 +201,7 @@ def _is_hint(token: Token, after: Token | None, out: Sequence[Token]) -> bool:
     )
 
 
-def _hint(
-    tokens: list[Token], index: int, out: list[Token], hints: dict[str, TableHint]
-) -> int:
+def _hint(tokens: list[Token], index: int, out: list[Token], hints: dict[str, TableHint]) -> int:
     name = out.pop()
     tablets: tuple[int, ...] | None = None
     partitions: tuple[str, ...] | None = None

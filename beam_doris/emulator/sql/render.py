@@ -53,7 +53,9 @@ def arrow_sql(expression: str, kind: DorisType) -> str:
     if kind.kind is Kind.MAP and _wide(kind):
         key = arrow_sql("e.key", kind.children[0])
         value = arrow_sql("e.value", kind.children[1])
-        entries = f"list_transform(map_entries({expression}), lambda e: {{'k': {key}, 'v': {value}}})"
+        entries = (
+            f"list_transform(map_entries({expression}), lambda e: {{'k': {key}, 'v': {value}}})"
+        )
         return f"CASE WHEN {expression} IS NOT NULL THEN map_from_entries({entries}) END"
     if kind.kind is Kind.STRUCT and _wide(kind):
         parts = ", ".join(
@@ -82,7 +84,9 @@ class _Renderer:
             # Doris shows an object type as NULL
             return "CAST(NULL AS VARCHAR)"
         if kind.kind is Kind.VARIANT:
-            return f"CASE WHEN starts_with({x}, '\"') THEN json_extract_string({x}, '$') ELSE {x} END"
+            return (
+                f"CASE WHEN starts_with({x}, '\"') THEN json_extract_string({x}, '$') ELSE {x} END"
+            )
         return self._plain(x, kind)
 
     def _plain(self, x: str, kind: DorisType) -> str:

@@ -45,7 +45,6 @@ def text_column(name: str) -> ResultColumn:
     return ResultColumn(name=name, type=DorisType(Kind.VARCHAR, length=65533))
 
 
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Query:
     """A DuckDB SELECT whose columns are named c0, c1, ... and the way to run it."""
@@ -98,9 +97,7 @@ class Result:
             if self.cells:
                 yield [list(column) for column in zip(*self.cells, strict=True)]
             return
-        select = [
-            text_sql(f"q.c{index}", column.type) for index, column in enumerate(self.columns)
-        ]
+        select = [text_sql(f"q.c{index}", column.type) for index, column in enumerate(self.columns)]
         for batch in self._run(select):
             if batch.num_rows:
                 yield [column.to_pylist() for column in batch.columns]

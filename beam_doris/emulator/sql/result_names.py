@@ -25,7 +25,19 @@ from beam_doris.emulator.sql.tokens import Token, TokenKind
 from beam_doris.emulator.sql.translate import TranslatedQuery
 
 _ENDS = frozenset(
-    ("FROM", "WHERE", "GROUP", "HAVING", "ORDER", "LIMIT", "UNION", "INTERSECT", "EXCEPT", "MINUS", "QUALIFY")
+    (
+        "FROM",
+        "WHERE",
+        "GROUP",
+        "HAVING",
+        "ORDER",
+        "LIMIT",
+        "UNION",
+        "INTERSECT",
+        "EXCEPT",
+        "MINUS",
+        "QUALIFY",
+    )
 )
 
 

@@ -85,11 +85,26 @@ def _tables(state: SessionState, reader: Reader, full: bool) -> Result:
 def _table_status(state: SessionState, reader: Reader, _full: bool) -> Result:
     database = reader.name() if reader.take("FROM") or reader.take("IN") else None
     where = state.database_or_current(database)
-    names = (
-        "Name Engine Version Row_format Rows Avg_row_length Data_length Max_data_length Index_length "
-        "Data_free Auto_increment Create_time Update_time Check_time Collation Checksum "
-        "Create_options Comment"
-    ).split()
+    names = [
+        "Name",
+        "Engine",
+        "Version",
+        "Row_format",
+        "Rows",
+        "Avg_row_length",
+        "Data_length",
+        "Max_data_length",
+        "Index_length",
+        "Data_free",
+        "Auto_increment",
+        "Create_time",
+        "Update_time",
+        "Check_time",
+        "Collation",
+        "Checksum",
+        "Create_options",
+        "Comment",
+    ]
     tables = [] if is_virtual(where) else state.engine.catalog.tables(where)
     rows = [
         (table.name, "Doris", None, None, str(state.engine.storage.row_count(table)), "0", "0", None,
@@ -170,7 +185,17 @@ def _columns(state: SessionState, reader: Reader, full: bool) -> Result:
         database = reader.name()
     where = state.database_or_current(database)
     names = ["Field", "Type", "Null", "Key", "Default", "Extra"]
-    wide = ["Field", "Type", "Collation", "Null", "Key", "Default", "Extra", "Privileges", "Comment"]
+    wide = [
+        "Field",
+        "Type",
+        "Collation",
+        "Null",
+        "Key",
+        "Default",
+        "Extra",
+        "Privileges",
+        "Comment",
+    ]
     rows = _relation_rows(state, where, name)
     if rows is None:
         table = state.table(where, name)
@@ -180,9 +205,7 @@ def _columns(state: SessionState, reader: Reader, full: bool) -> Result:
             for column in table.columns
         ]  # fmt: skip
     else:
-        cells = [
-            (str(row[0]), str(row[1]), "YES", "NO", None, "", "") for row in rows
-        ]
+        cells = [(str(row[0]), str(row[1]), "YES", "NO", None, "", "") for row in rows]
     if not full:
         return filtered(names, [cell[:6] for cell in cells], Filter.read(reader))
     found: list[Row] = [
@@ -198,7 +221,9 @@ def _create_table(state: SessionState, reader: Reader, _full: bool) -> Result:
     view = views_of(state.engine).find(where, name)
     if view is not None:
         return _view_text(state, where, name)
-    return Result.table(["Table", "Create Table"], [(name, create_table_text(state.table(where, name)))])
+    return Result.table(
+        ["Table", "Create Table"], [(name, create_table_text(state.table(where, name)))]
+    )
 
 
 def _view_text(state: SessionState, database: str, name: str) -> Result:
@@ -226,7 +251,9 @@ def _create_database(state: SessionState, reader: Reader, _full: bool) -> Result
 
 def _variables(state: SessionState, reader: Reader, _full: bool) -> Result:
     rows = [tuple(row) for row in state.variables.rows()]
-    return filtered(["Variable_name", "Value", "Default_Value", "Changed"], rows, Filter.read(reader))
+    return filtered(
+        ["Variable_name", "Value", "Default_Value", "Changed"], rows, Filter.read(reader)
+    )
 
 
 def _status(_state: SessionState, reader: Reader, _full: bool) -> Result:
@@ -242,10 +269,21 @@ def _index(state: SessionState, reader: Reader, _full: bool) -> Result:
     if reader.take("FROM") or reader.take("IN"):
         state.table(*reader.qualified())
     reader.rest()
-    names = (
-        "Table Non_unique Key_name Seq_in_index Column_name Collation Cardinality Sub_part Packed "
-        "Null Index_type Comment Properties"
-    ).split()
+    names = [
+        "Table",
+        "Non_unique",
+        "Key_name",
+        "Seq_in_index",
+        "Column_name",
+        "Collation",
+        "Cardinality",
+        "Sub_part",
+        "Packed",
+        "Null",
+        "Index_type",
+        "Comment",
+        "Properties",
+    ]
     return Result.table(names, [])
 
 
@@ -257,6 +295,7 @@ def _grants(state: SessionState, reader: Reader, _full: bool) -> Result:
     user = state.engine.users.get(name)
     if user is None:
         raise EmulatorError(f"User: '{name}'@'%' does not exist")
+
     def shown(want: Callable[[str], bool]) -> str | None:
         texts = [
             f"{scope}: {','.join(sorted(words))}" for scope, words in user.grants if want(scope)
@@ -266,8 +305,26 @@ def _grants(state: SessionState, reader: Reader, _full: bool) -> Result:
     everywhere = shown(lambda scope: scope == "*")
     databases = shown(lambda scope: scope != "*" and "." not in scope)
     tables = shown(lambda scope: "." in scope)
-    names = "UserIdentity Comment Password Roles GlobalPrivs CatalogPrivs DatabasePrivs TablePrivs".split()
-    row = (f"'{name}'@'%'", "", "Yes" if user.password_hash else "No", "", everywhere, None, databases, tables)
+    names = [
+        "UserIdentity",
+        "Comment",
+        "Password",
+        "Roles",
+        "GlobalPrivs",
+        "CatalogPrivs",
+        "DatabasePrivs",
+        "TablePrivs",
+    ]
+    row = (
+        f"'{name}'@'%'",
+        "",
+        "Yes" if user.password_hash else "No",
+        "",
+        everywhere,
+        None,
+        databases,
+        tables,
+    )
     return Result.table(names, [row])
 
 

@@ -40,14 +40,36 @@ def _time(seconds: float | None) -> str | None:
 def backends(state: SessionState, reader: Reader) -> Result:
     """SHOW BACKENDS."""
     engine = state.engine
-    names = (
-        "BackendId Host HeartbeatPort BePort HttpPort BrpcPort ArrowFlightSqlPort LastStartTime "
-        "LastHeartbeat Alive SystemDecommissioned TabletNum DataUsedCapacity TrashUsedCapacity "
-        "AvailCapacity TotalCapacity UsedPct MaxDiskUsedPct RemoteUsedCapacity Tag ErrMsg Version "
-        "Status HeartbeatFailureCounter"
-    ).split()
+    names = [
+        "BackendId",
+        "Host",
+        "HeartbeatPort",
+        "BePort",
+        "HttpPort",
+        "BrpcPort",
+        "ArrowFlightSqlPort",
+        "LastStartTime",
+        "LastHeartbeat",
+        "Alive",
+        "SystemDecommissioned",
+        "TabletNum",
+        "DataUsedCapacity",
+        "TrashUsedCapacity",
+        "AvailCapacity",
+        "TotalCapacity",
+        "UsedPct",
+        "MaxDiskUsedPct",
+        "RemoteUsedCapacity",
+        "Tag",
+        "ErrMsg",
+        "Version",
+        "Status",
+        "HeartbeatFailureCounter",
+    ]
     newer = engine.profile.show_backends_new_columns
-    names += ["CpuCores", "Memory", "LiveSince", "RunningTasks", "NodeRole"] if newer else ["NodeRole"]
+    names += (
+        ["CpuCores", "Memory", "LiveSince", "RunningTasks", "NodeRole"] if newer else ["NodeRole"]
+    )
     held: dict[int, int] = {}
     for database in engine.catalog.databases():
         for table in engine.catalog.tables(database.name):
@@ -73,11 +95,28 @@ def frontends(state: SessionState, reader: Reader) -> Result:
     """SHOW FRONTENDS."""
     node = state.engine.frontend
     now = _time(state.engine.clock.now())
-    names = (
-        "Name Host EditLogPort HttpPort QueryPort RpcPort ArrowFlightSqlPort Role IsMaster ClusterId "
-        "Join Alive ReplayedJournalId LastStartTime LastHeartbeat IsHelper ErrMsg Version "
-        "CurrentConnected LiveSince"
-    ).split()
+    names = [
+        "Name",
+        "Host",
+        "EditLogPort",
+        "HttpPort",
+        "QueryPort",
+        "RpcPort",
+        "ArrowFlightSqlPort",
+        "Role",
+        "IsMaster",
+        "ClusterId",
+        "Join",
+        "Alive",
+        "ReplayedJournalId",
+        "LastStartTime",
+        "LastHeartbeat",
+        "IsHelper",
+        "ErrMsg",
+        "Version",
+        "CurrentConnected",
+        "LiveSince",
+    ]
     row = (
         "fe_emulator", node.host, "9010", str(node.http_port), str(node.query_port), "9020",
         str(node.flight_port or -1), "FOLLOWER", "true", "1", "true", "true", "1", now, now, "true", "",
@@ -94,12 +133,31 @@ def tablets(state: SessionState, reader: Reader) -> Result:
     if reader.take("PARTITION") or reader.take("PARTITIONS"):
         wanted = reader.names() if reader.sees("(") else (reader.name(),)
         chosen = tuple(table.partition(name) for name in wanted)
-    names = (
-        "TabletId ReplicaId BackendId SchemaHash Version LstSuccessVersion LstFailedVersion "
-        "LstFailedTime LocalDataSize RemoteDataSize RowCount State LstConsistencyCheckTime "
-        "CheckVersion VisibleVersionCount VersionCount QueryHits PathHash Path MetaUrl "
-        "CompactionStatus CooldownReplicaId CooldownMetaId"
-    ).split()
+    names = [
+        "TabletId",
+        "ReplicaId",
+        "BackendId",
+        "SchemaHash",
+        "Version",
+        "LstSuccessVersion",
+        "LstFailedVersion",
+        "LstFailedTime",
+        "LocalDataSize",
+        "RemoteDataSize",
+        "RowCount",
+        "State",
+        "LstConsistencyCheckTime",
+        "CheckVersion",
+        "VisibleVersionCount",
+        "VersionCount",
+        "QueryHits",
+        "PathHash",
+        "Path",
+        "MetaUrl",
+        "CompactionStatus",
+        "CooldownReplicaId",
+        "CooldownMetaId",
+    ]
     counts = state.engine.storage.tablet_rows(table)
     rows: list[tuple[str | None, ...]] = []
     for partition in chosen:
@@ -132,12 +190,30 @@ def partitions(state: SessionState, reader: Reader) -> Result:
     """SHOW PARTITIONS FROM table."""
     reader.expect("FROM")
     table = state.table(*reader.qualified())
-    names = (
-        "PartitionId PartitionName VisibleVersion VisibleVersionTime State PartitionKey Range "
-        "DistributionKey Buckets ReplicationNum StorageMedium CooldownTime RemoteStoragePolicy "
-        "LastConsistencyCheckTime DataSize IsInMemory ReplicaAllocation IsMutable "
-        "SyncWithBaseTables UnsyncTables CommittedVersion RowCount"
-    ).split()
+    names = [
+        "PartitionId",
+        "PartitionName",
+        "VisibleVersion",
+        "VisibleVersionTime",
+        "State",
+        "PartitionKey",
+        "Range",
+        "DistributionKey",
+        "Buckets",
+        "ReplicationNum",
+        "StorageMedium",
+        "CooldownTime",
+        "RemoteStoragePolicy",
+        "LastConsistencyCheckTime",
+        "DataSize",
+        "IsInMemory",
+        "ReplicaAllocation",
+        "IsMutable",
+        "SyncWithBaseTables",
+        "UnsyncTables",
+        "CommittedVersion",
+        "RowCount",
+    ]
     keys = "" if table.partition_by is None else ", ".join(table.partition_by.columns)
     how = table.distribution
     distribution = "RANDOM" if how.kind == "RANDOM" else ", ".join(how.columns)
@@ -168,11 +244,23 @@ def transaction(state: SessionState, reader: Reader) -> Result:
     database = reader.name() if reader.take("FROM") or reader.take("IN") else None
     where = state.database_or_current(database)
     state.engine.catalog.database(where)
-    names = (
-        "TransactionId Label Coordinator TransactionStatus LoadJobSourceType PrepareTime "
-        "PreCommitTime CommitTime PublishTime FinishTime Reason ErrorReplicasCount ListenerId "
-        "TimeoutMs ErrMsg"
-    ).split()
+    names = [
+        "TransactionId",
+        "Label",
+        "Coordinator",
+        "TransactionStatus",
+        "LoadJobSourceType",
+        "PrepareTime",
+        "PreCommitTime",
+        "CommitTime",
+        "PublishTime",
+        "FinishTime",
+        "Reason",
+        "ErrorReplicasCount",
+        "ListenerId",
+        "TimeoutMs",
+        "ErrMsg",
+    ]
     wanted = Filter.read(reader)
     by_name = {condition.column.lower(): condition for condition in wanted.conditions}
     transactions = state.engine.transactions
@@ -217,21 +305,49 @@ def data(state: SessionState, reader: Reader) -> Result:
 def alter_jobs(_state: SessionState, reader: Reader) -> Result:
     """SHOW ALTER TABLE COLUMN: every change is finished when its statement returns."""
     reader.rest()
-    names = (
-        "JobId TableName CreateTime FinishTime IndexName IndexId OriginIndexId SchemaVersion "
-        "TransactionId State Msg Progress Timeout"
-    ).split()
+    names = [
+        "JobId",
+        "TableName",
+        "CreateTime",
+        "FinishTime",
+        "IndexName",
+        "IndexId",
+        "OriginIndexId",
+        "SchemaVersion",
+        "TransactionId",
+        "State",
+        "Msg",
+        "Progress",
+        "Timeout",
+    ]
     return Result.table(names, [])
 
 
 def loads(_state: SessionState, reader: Reader) -> Result:
     """SHOW LOAD: broker and INSERT jobs, of which there are none."""
     reader.rest()
-    names = (
-        "JobId Label State Progress Type EtlInfo TaskInfo ErrorMsg CreateTime EtlStartTime "
-        "EtlFinishTime LoadStartTime LoadFinishTime URL JobDetails TransactionId ErrorTablets User "
-        "Comment FirstErrorMsg"
-    ).split()
+    names = [
+        "JobId",
+        "Label",
+        "State",
+        "Progress",
+        "Type",
+        "EtlInfo",
+        "TaskInfo",
+        "ErrorMsg",
+        "CreateTime",
+        "EtlStartTime",
+        "EtlFinishTime",
+        "LoadStartTime",
+        "LoadFinishTime",
+        "URL",
+        "JobDetails",
+        "TransactionId",
+        "ErrorTablets",
+        "User",
+        "Comment",
+        "FirstErrorMsg",
+    ]
     return Result.table(names, [])
 
 
@@ -246,8 +362,18 @@ def empty(*names: str) -> Callable[[SessionState, Reader], Result]:
 def catalogs(_state: SessionState, reader: Reader) -> Result:
     """SHOW CATALOGS: the internal one only."""
     reader.rest()
-    names = "CatalogId CatalogName Type IsCurrent CreateTime LastUpdateTime Comment".split()
-    return Result.table(names, [("0", "internal", "internal", "yes", "", "", "Doris internal catalog")])
+    names = [
+        "CatalogId",
+        "CatalogName",
+        "Type",
+        "IsCurrent",
+        "CreateTime",
+        "LastUpdateTime",
+        "Comment",
+    ]
+    return Result.table(
+        names, [("0", "internal", "internal", "yes", "", "", "Doris internal catalog")]
+    )
 
 
 Form = Callable[[SessionState, Reader], Result]

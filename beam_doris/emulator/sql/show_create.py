@@ -88,7 +88,9 @@ def _partitions(table: Table) -> str:
         return ""
     inner = by.auto_expression if by.auto_expression is not None else _names(by.columns)
     # a space behind RANGE is written for automatic partitions only
-    head = f"AUTO PARTITION BY {by.kind} ({inner})" if by.auto else f"PARTITION BY {by.kind}({inner})"
+    head = (
+        f"AUTO PARTITION BY {by.kind} ({inner})" if by.auto else f"PARTITION BY {by.kind}({inner})"
+    )
     parts = [] if by.auto else [_partition(table, partition) for partition in table.partitions]
     return f"{head}\n({','.join(chr(10) + part for part in parts).lstrip(chr(10))})\n"
 
@@ -117,7 +119,9 @@ def create_table_text(table: Table) -> str:
     keys = tuple(column.name for column in table.key_columns)
     key_clause = f"{_KEYS[table.model]}({_names(keys)})\n" if keys else ""
     comment = f"COMMENT '{_text(table.comment)}'\n" if table.comment else ""
-    properties = ",\n".join(f'"{key}" = "{_double(value)}"' for key, value in shown_properties(table).items())
+    properties = ",\n".join(
+        f'"{key}" = "{_double(value)}"' for key, value in shown_properties(table).items()
+    )
     return (
         f"CREATE TABLE `{table.name}` (\n{columns}\n) ENGINE=OLAP\n{key_clause}{comment}"
         f"{_partitions(table)}{_distribution(table)}\nPROPERTIES (\n{properties}\n);"

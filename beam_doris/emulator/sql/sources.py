@@ -20,7 +20,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from beam_doris.emulator.catalog import DELETE_SIGN, SEQUENCE_COLUMN, VERSION_COLUMN, KeysModel, Table
+from beam_doris.emulator.catalog import (
+    DELETE_SIGN,
+    SEQUENCE_COLUMN,
+    VERSION_COLUMN,
+    KeysModel,
+    Table,
+)
 from beam_doris.emulator.errors import EmulatorError
 from beam_doris.emulator.sql import information_schema
 from beam_doris.emulator.sql.prepare import TableHint

@@ -112,7 +112,9 @@ def tokenize(sql: str) -> list[Token]:
     while position < size:
         match = _SCANNER.match(sql, position)
         if match is None:
-            raise SyntaxFault(f"Syntax error: unexpected character near '{sql[position : position + 20]}'")
+            raise SyntaxFault(
+                f"Syntax error: unexpected character near '{sql[position : position + 20]}'"
+            )
         group = match.lastgroup
         raw = match.group()
         start, position = position, match.end()

@@ -163,14 +163,19 @@ class _QueryTranslator:
             self._modifiers(node, Scope(parent=parent), tables)
             return columns
         if isinstance(node, exp.SetOperation):
-            parts = [self._query(node.this, tables, parent), self._query(node.expression, tables, parent)]
+            parts = [
+                self._query(node.this, tables, parent),
+                self._query(node.expression, tables, parent),
+            ]
             self._modifiers(node, Scope(parent=parent), tables)
             return merged(parts)
         if isinstance(node, exp.Select):
             return self._select(node, tables, parent)
         if isinstance(node, exp.Values):
             scope = Scope(parent=parent)
-            node.set("expressions", [self._expressions.rewrite(item, scope) for item in node.expressions])
+            node.set(
+                "expressions", [self._expressions.rewrite(item, scope) for item in node.expressions]
+            )
             return None
         raise Unsupported(f"a query of the form {type(node).__name__}")
 
@@ -259,7 +264,9 @@ class _QueryTranslator:
                 node.set("this", self._relation(node.this, scope, tables))
             else:
                 columns = self._query(node.this, tables, scope)
-                scope.add(node.alias or f" {next(self._numbers)}", self._renamed_table(columns, node))
+                scope.add(
+                    node.alias or f" {next(self._numbers)}", self._renamed_table(columns, node)
+                )
         elif isinstance(node, (exp.Unnest, exp.Lateral)):
             scope.add(node.alias or f" {next(self._numbers)}", None)
         elif isinstance(node, exp.Values):
