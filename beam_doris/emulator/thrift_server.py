@@ -284,7 +284,8 @@ class ThriftServer:
             )
             with self._lock:
                 self._open[thread] = connection
-            thread.start()
+                # started under the lock: a stop joins only threads that run
+                thread.start()
 
     def _serve(self, connection: _Connection) -> None:
         try:

@@ -118,7 +118,8 @@ class HttpServer:
             )
             with self._lock:
                 self._connections[connection] = thread
-            thread.start()
+                # started under the lock: a stop joins only threads that run
+                thread.start()
 
     def _serve(self, connection: socket.socket, peer: str) -> None:
         try:
