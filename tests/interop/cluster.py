@@ -65,13 +65,13 @@ class Cluster:
     def url(self) -> str:
         return f"http://{self.fenodes}"
 
-    def admin(self, path: str, body: dict[str, Any]) -> Any:
+    def admin(self, path: str, body: dict[str, Any] | None = None, *, method: str = "POST") -> Any:
         """Clock and fault plan of the emulator."""
         request = urllib.request.Request(
             f"{self.url}/_emulator/{path}",
-            data=json.dumps(body).encode(),
+            data=None if body is None else json.dumps(body).encode(),
             headers={"Content-Type": "application/json"},
-            method="POST",
+            method=method,
         )
         with urllib.request.urlopen(request, timeout=10) as reply:
             return json.loads(reply.read() or b"null")

@@ -159,7 +159,7 @@ def killed_before_commit(bench: Bench) -> str:
             assert run.status(pending) == "PRECOMMITTED"
             jvm.kill(process)
         finally:
-            bench.cluster.admin("faults/clear", {})
+            bench.cluster.admin("faults", method="DELETE")
     assert run.newest() == folder
     run.restore()
     run.exact()

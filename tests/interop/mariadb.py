@@ -59,5 +59,6 @@ def query(port: int, sql: str) -> list[Row]:
     """Rows as text; NULL is the word NULL."""
     done = run(port, sql)
     if done.returncode:
-        raise AssertionError(f"mariadb: {done.stderr.strip()} in: {sql[:200]}")
+        reason = [line for line in done.stderr.splitlines() if "ERROR" in line] or [done.stderr]
+        raise AssertionError(f"mariadb: {reason[-1].strip()} in: {sql[:200]}")
     return [tuple(line.split("\t")) for line in done.stdout.splitlines()]
