@@ -40,10 +40,11 @@ _FORMS = (
     re.compile(r"^(?:Reason:\s*)?(?P<why>.*?)[.,;]?\s*src line:\s*(?P<line>.*?);?\s*$", re.S),
 )
 _NEXT = re.compile(r"\n(?=Reason:)")
-# values that reasons quote: actual string value [..], input str: .., value: ..
+# where a reason begins to quote the row: a bracket or quotation mark that is not about a column or
+# a separator, or the value behind "string:", "value:", ...
 _QUOTED = re.compile(
-    r"(?P<what>\b(?:actual|input|src|source|raw)?\s*(?:string|str|value|data)\b[^\[\]:\"']{0,40})"
-    r"(?:\[[^\]]*\]?|:\s*[^,.;]+|\"[^\"]*\"?|'[^']*'?)",
+    r"(?P<named>\b(?:column|separator|delimiter)[\w ]{0,12}:?\s*(?:\[[^\]]*\]|'[^']*'|\"[^\"]*\"|`[^`]*`))"
+    r"|[\[\"'`]|\b(?:strings?|str|values?|data|inputs?|line)\s*:",
     re.IGNORECASE,
 )
 _CHUNK_LIMIT = 4 << 20
@@ -138,7 +139,18 @@ def _row(entry: str, keep_lines: bool) -> RejectedRow:
         why, line = entry.removeprefix("Reason:").strip().rstrip(";"), None
     if keep_lines:
         return RejectedRow(reason=why, line=line)
-    return RejectedRow(reason=_QUOTED.sub(r"\g<what>[...]", why))
+    return RejectedRow(reason=without_values(why))
+
+
+def without_values(reason: str) -> str:
+    """A reason up to where it begins to quote the row.
+
+    What a value looks like cannot be known, so nothing behind its beginning is kept.
+    """
+    for match in _QUOTED.finditer(reason):
+        if match["named"] is None:
+            return reason[: match.start()].rstrip() + " [...]"
+    return reason
 
 
 def _check_text(reply: HttpReply) -> None:

@@ -28,7 +28,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from types import TracebackType
 
 from beam_doris.client.byte_stream import Bytes, Connector
@@ -152,11 +152,8 @@ class OpenLoad:
     def __init__(self, run: _Run) -> None:
         self._run = run
         self._ended = False
-        try:
+        with self._cleared_up():
             run.start()
-        except BaseException:
-            self.abort()
-            raise
 
     @property
     def bytes_written(self) -> int:
@@ -178,12 +175,9 @@ class OpenLoad:
             DorisError: the load failed; it has been cleared up.
         """
         self._check_open()
-        try:
+        with self._cleared_up():
             self._run.keep([chunk])
             self._run.push(chunk)
-        except BaseException:
-            self.abort()
-            raise
 
     def finish(self) -> LoadResult:
         """Ends the body and settles the load.
@@ -192,11 +186,8 @@ class OpenLoad:
             DorisError: as `StreamLoader.load`; what can be cleared up has been.
         """
         self._check_open()
-        try:
+        with self._cleared_up():
             result = self._run.complete()
-        except BaseException:
-            self.abort()
-            raise
         self._ended = True
         self._run.close()
         return result
@@ -207,6 +198,18 @@ class OpenLoad:
             return
         self._ended = True
         self._run.drop()
+
+    @contextlib.contextmanager
+    def _cleared_up(self) -> Iterator[None]:
+        """Aborts the load when something fails, and says of which load it was."""
+        try:
+            yield
+        except BaseException as error:
+            self.abort()
+            if isinstance(error, DorisError):
+                error.table = error.table or str(self._run.request.table)
+                error.label = error.label or self._run.request.label
+            raise
 
     def _check_open(self) -> None:
         if self._ended:

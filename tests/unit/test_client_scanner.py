@@ -323,10 +323,39 @@ def test_reasons_come_without_rows_unless_asked_for() -> None:
     )
     first, second = parse_error_log(text)
     assert "sesame" not in first.reason
-    assert first.reason.startswith("column_name[id], the input string")
+    assert first.reason == "column_name[id], the input [...]"
     assert first.line is None
     assert second.reason.startswith("actual column number in csv file is less than")
     kept = parse_error_log(text, keep_lines=True)
     assert (kept[0].line, kept[1].line) == ("sesame,2", "a\nb")
     assert "sesame" in kept[0].reason
     assert parse_error_log("") == ()
+
+
+@pytest.mark.parametrize(
+    ("reason", "kept"),
+    [
+        (
+            "actual number: 1, schema column number: 2; line delimiter: [\n], column separator: [,], "
+            "result values:[sesame]",
+            "actual number: 1, schema column number: 2; line delimiter: [\n], column separator: [,], "
+            "result [...]",
+        ),
+        ("column(id) value is null", "column(id) value is null"),
+        (
+            "no partition for this tuple. tuple=[sesame]]",
+            "no partition for this tuple. tuple= [...]",
+        ),
+        (
+            "the length of input is too long than schema. column_name: name; input str: [sesame]",
+            None,
+        ),
+        ("parse number fail, string: 'sesame'", "parse number fail, [...]"),
+        ('Invalid json "sesame", column `a`', "Invalid json [...]"),
+    ],
+)
+def test_reasons_end_where_they_begin_to_quote(reason: str, kept: str | None) -> None:
+    (row,) = parse_error_log(f"Reason: {reason}. src line [x]; ")
+    assert "sesame" not in row.reason
+    if kept is not None:
+        assert row.reason == kept
