@@ -20,6 +20,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import orjson
@@ -39,6 +40,7 @@ from beam_doris.codec.encoder import Encoder
 from beam_doris.codec.json_lines import JsonLinesEncoder
 from beam_doris.codec.packing import RowPacker
 from beam_doris.emulator import Emulator
+from beam_doris.emulator.profile import Profile
 from beam_doris.options.connection import DorisConnection, Node
 from beam_doris.options.table_id import TableId
 from beam_doris.schema.arrow_normalize import normalize
@@ -132,7 +134,10 @@ class Cluster:
 
 @pytest.fixture(scope="module", params=PROFILES)
 def cluster(request: pytest.FixtureRequest) -> Iterator[Cluster]:
-    with Emulator(backends=2, seed=7, profile=request.param) as running:
+    named = Profile.named(request.param)
+    # a zone other than UTC, so that a shifted DATETIME would show
+    profile = replace(named, arrow=replace(named.arrow, zone="Asia/Shanghai"))
+    with Emulator(backends=2, seed=7, profile=profile) as running:
         made = Cluster(running)
         try:
             yield made
