@@ -40,6 +40,7 @@ from beam_doris.emulator.load.pipeline import LoadRun
 from beam_doris.emulator.load.quality import ErrorLogs
 from beam_doris.emulator.load.reply import FAIL, LoadReply
 from beam_doris.emulator.load.request import parse_load_request
+from beam_doris.emulator.sql.executor import prepare_engine
 from beam_doris.emulator.users import LOAD
 
 IDLE_SECONDS = 300.0
@@ -65,6 +66,7 @@ class BackendHttp:
         *,
         on_death: Callable[[], None] | None = None,
     ) -> None:
+        prepare_engine(engine)
         self._engine = engine
         self._backend = backend
         self._index = engine.backends.index(backend)

@@ -34,6 +34,7 @@ from beam_doris.emulator.http.message import BadRequest, Request, Response, text
 from beam_doris.emulator.http.misbehave import Answered, Misbehavior, cut
 from beam_doris.emulator.http.server import HttpServer
 from beam_doris.emulator.load.failure import LoadFailure
+from beam_doris.emulator.sql.executor import prepare_engine
 from beam_doris.emulator.users import User
 
 BODY_LIMIT = 64 << 20
@@ -59,6 +60,7 @@ class FrontendHttp:
         *,
         control: admin.BackendControl | None = None,
     ) -> None:
+        prepare_engine(engine)
         self._engine = engine
         self._server = HttpServer(self.handle, host=host, port=port, name="fe-http")
         self.port = self._server.port
