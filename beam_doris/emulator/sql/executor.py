@@ -157,7 +157,9 @@ class Session:
                 raise SyntaxFault("Syntax error: only one statement is allowed here")
             sql = statements[0]
         values = iter(params or ())
-        tokens = substitute(sql.tokens, lambda token: self._replacement(token, values))
+        tokens = list(sql.tokens)
+        if any(token.text == "?" and token.kind is TokenKind.SYMBOL for token in tokens):
+            tokens = substitute(tokens, lambda token: self._replacement(token, values))
         try:
             return self._run(sql, tokens)
         except duckdb.Error as error:

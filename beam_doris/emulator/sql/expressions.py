@@ -177,6 +177,11 @@ class ExpressionRewriter:
         if name in ("size", "cardinality", "array_size", "map_size"):
             function = "cardinality" if kinds and kinds[0] and kinds[0].kind is Kind.MAP else "len"
             return raw(f"CAST({function}({duck(arguments[0])}) AS BIGINT)", BIGINT)
+        if name in ("array_map", "array_filter") and isinstance(arguments[0], exp.Lambda):
+            function = {"array_map": "list_transform", "array_filter": "list_filter"}[name]
+            names = ", ".join(duck(item) for item in arguments[0].expressions)
+            body = f"lambda {names}: {duck(arguments[0].this)}"
+            return raw(f"{function}({duck(arguments[1])}, {body})")
         if name == "element_at":
             return self.bracket(exp.Bracket(this=arguments[0], expressions=arguments[1:]), _scope)
         if name in ("unix_timestamp",) and not arguments:

@@ -109,6 +109,27 @@ PARSE_MACROS = (
          * 1000000 AS BIGINT) - epoch_us(CAST(x AS TIMESTAMP)) % 1000000)""",
 )
 
+# DECIMAL with more digits than DuckDB has: a text of sign, digits, point and exactly s digits
+WIDE_DECIMAL_MACROS = (
+    """doris_wide_next(d) AS CASE WHEN rtrim(d, '9') = '' THEN '1' || repeat('0', length(d)) ELSE
+       left(rtrim(d, '9'), length(rtrim(d, '9')) - 1)
+       || CAST(CAST(right(rtrim(d, '9'), 1) AS INTEGER) + 1 AS VARCHAR)
+       || repeat('0', length(d) - length(rtrim(d, '9'))) END""",
+    """doris_wide_shown(minus, d, p, s) AS CASE
+       WHEN length(ltrim(left(d, length(d) - s), '0')) > p - s THEN NULL
+       ELSE CASE WHEN minus AND ltrim(d, '0') <> '' THEN '-' ELSE '' END
+         || coalesce(nullif(ltrim(left(d, length(d) - s), '0'), ''), '0')
+         || CASE WHEN s > 0 THEN '.' || right(d, s) ELSE '' END END""",
+    """doris_wide_parts(minus, whole, fraction, p, s) AS doris_wide_shown(minus,
+       CASE WHEN substr(fraction, s + 1, 1) >= '5' THEN doris_wide_next('0' || whole || left(fraction, s))
+       ELSE '0' || whole || left(fraction, s) END, p, s)""",
+    r"""doris_wide_decimal(t, p, s) AS CASE
+       WHEN regexp_full_match(trim(t), '[+-]?(\d+(\.\d*)?|\.\d+)') THEN
+         doris_wide_parts(starts_with(trim(t), '-'), split_part(ltrim(trim(t), '+-'), '.', 1),
+           rpad(split_part(trim(t), '.', 2), CAST(greatest(length(split_part(trim(t), '.', 2)), s + 1) AS INTEGER), '0'),
+           p, s) END""",
+)
+
 BITMAP_MACROS = (
     "to_bitmap(x) AS CASE WHEN TRY_CAST(x AS UBIGINT) IS NULL THEN CAST([] AS UBIGINT[]) "
     "ELSE [CAST(x AS UBIGINT)] END",
@@ -214,7 +235,7 @@ MORE_MACROS = (
     "field(x, a, b := NULL, c := NULL, d := NULL) AS coalesce(list_position([a, b, c, d], x), 0)",
 )
 
-MACROS = TEXT_MACROS + PARSE_MACROS + BITMAP_MACROS + DATE_MACROS + MORE_MACROS
+MACROS = TEXT_MACROS + PARSE_MACROS + WIDE_DECIMAL_MACROS + BITMAP_MACROS + DATE_MACROS + MORE_MACROS
 
 
 def install(cursor: Any) -> None:

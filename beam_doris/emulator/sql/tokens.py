@@ -89,6 +89,14 @@ _ESCAPES = {"n": "\n", "t": "\t", "r": "\r", "0": "\0", "b": "\b", "Z": "\x1a"}
 _ESCAPE = re.compile(r"\\(.)", re.DOTALL)
 
 
+_KINDS = {
+    "word": TokenKind.WORD,
+    "number": TokenKind.NUMBER,
+    "symbol": TokenKind.SYMBOL,
+    "variable": TokenKind.VARIABLE,
+}
+
+
 def _unescape(match: re.Match[str]) -> str:
     letter = match.group(1)
     if letter in "%_":
@@ -106,37 +114,35 @@ def _text(raw: str) -> str:
 def tokenize(sql: str) -> list[Token]:
     """Cut a text into tokens; the last one is END."""
     tokens: list[Token] = []
+    add = tokens.append
     position = 0
     versioned = 0
     size = len(sql)
-    while position < size:
-        match = _SCANNER.match(sql, position)
-        if match is None:
-            raise SyntaxFault(
-                f"Syntax error: unexpected character near '{sql[position : position + 20]}'"
-            )
+    for match in _SCANNER.finditer(sql):
+        start, end = match.span()
+        if start != position:
+            break
+        position = end
         group = match.lastgroup
+        if group == "space":
+            continue
         raw = match.group()
-        start, position = position, match.end()
-        if group == "word":
-            tokens.append(Token(TokenKind.WORD, raw, start, position))
-        elif group == "number":
-            tokens.append(Token(TokenKind.NUMBER, raw, start, position))
-        elif group == "symbol":
-            tokens.append(Token(TokenKind.SYMBOL, raw, start, position))
+        kind = _KINDS.get(group or "")
+        if kind is not None:
+            add(Token(kind, raw, start, end))
         elif group in ("single", "double"):
-            tokens.append(Token(TokenKind.STRING, _text(raw), start, position))
+            add(Token(TokenKind.STRING, _text(raw), start, end))
         elif group == "quoted":
-            name = raw[1:-1].replace("``", "`")
-            tokens.append(Token(TokenKind.QUOTED, name, start, position))
-        elif group == "variable":
-            tokens.append(Token(TokenKind.VARIABLE, raw, start, position))
+            add(Token(TokenKind.QUOTED, raw[1:-1].replace("``", "`"), start, end))
         elif group == "open":
             versioned += 1
         elif group == "close":
             if not versioned:
                 raise SyntaxFault("Syntax error: '*/' without a comment")
             versioned -= 1
+    if position != size:
+        near = sql[position : position + 20]
+        raise SyntaxFault(f"Syntax error: unexpected character near '{near}'")
     tokens.append(Token(TokenKind.END, "", size, size))
     return tokens
 

@@ -20,6 +20,7 @@ from __future__ import annotations
 
 import datetime
 import itertools
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
@@ -66,8 +67,17 @@ def _parse(text: str, into: Any = None) -> Any:
             return sqlglot.parse_one(text, read="doris")
         return sqlglot.parse_one(text, read="doris", into=into)
     except (SqlglotError, RecursionError) as error:
-        first = str(error).splitlines()[0] if str(error) else "too deep"
-        raise SyntaxFault(f"Syntax error: {first}") from error
+        raise SyntaxFault(f"Syntax error: {_complaint(str(error))}") from error
+
+
+def _complaint(text: str) -> str:
+    """The parser's complaint without its own class names."""
+    first = text.splitlines()[0] if text else "the statement is nested too deeply"
+    if "<" not in first:
+        return first
+    place = re.search(r"Line (\d+), Col: (\d+)", first)
+    where = f" (line {place[1]}, pos {place[2]})" if place else ""
+    return f"mismatched input '<EOF>' or an incomplete clause{where}"
 
 
 def expression(
