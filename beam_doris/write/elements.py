@@ -79,6 +79,11 @@ def form_of(element: object) -> Form | None:
     return None
 
 
+def is_empty(element: Any) -> bool:
+    """Whether an element that is not Arrow holds nothing at all."""
+    return len(element.as_dict() if isinstance(element, beam.Row) else element) == 0
+
+
 def hint_of(element_type: Any) -> Hint:
     """What the type of a PCollection tells.
 

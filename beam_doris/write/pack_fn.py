@@ -34,7 +34,7 @@ from beam_doris.beam_support.metrics import WriteMetrics
 from beam_doris.beam_support.step_errors import whole
 from beam_doris.errors import RowEncodingError, SchemaError
 from beam_doris.write.checking import fetch_schema
-from beam_doris.write.elements import ACCEPTED, Form, form_of
+from beam_doris.write.elements import ACCEPTED, Form, form_of, is_empty
 from beam_doris.write.encoding import Chunk
 from beam_doris.write.job import OnRowError, RawLines, WriteJob
 from beam_doris.write.result import FailedRow
@@ -68,7 +68,7 @@ class PackFn(beam.DoFn):
         """Nothing is carried over from a bundle that failed."""
         self._buffers = {}
 
-    def process(self, element: Any) -> Iterable[Chunk | pvalue.TaggedOutput] | None:
+    def process(self, element: Any) -> Iterable[Chunk | pvalue.TaggedOutput]:
         """Adds one element to its buffer; emits the buffer when it is full."""
         try:
             shape = row_shape(element)
@@ -76,7 +76,7 @@ class PackFn(beam.DoFn):
             if buffer is None:
                 buffer = self._buffers[shape] = self._new_buffer(element)
             if not buffer.add(element):
-                return None
+                return ()
         except SchemaError as error:
             return [self._failed(element, error)]
         return self._emptied(buffer)
@@ -95,7 +95,7 @@ class PackFn(beam.DoFn):
 
     def _new_buffer(self, element: Any) -> Buffer:
         form = form_of(element)
-        if form is None or (form is not Form.ARROW and len(element) == 0):
+        if form is None or (form is not Form.ARROW and is_empty(element)):
             what = "empty" if form is not None else f"a {type(element).__name__}"
             raise RowEncodingError(
                 f"the element is {what}, not a row; write {ACCEPTED}", table=self._job.table

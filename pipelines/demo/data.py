@@ -42,6 +42,25 @@ ROWS = {
 BLOCK_BYTES = 4 << 20
 
 
+WEATHER_COLUMNS = (
+    "origin",
+    "year",
+    "month",
+    "day",
+    "hour",
+    "temp",
+    "dewp",
+    "humid",
+    "wind_dir",
+    "wind_speed",
+    "wind_gust",
+    "precip",
+    "pressure",
+    "visib",
+    "time_hour",
+)
+
+
 class Airport(NamedTuple):
     """One airport."""
 

@@ -89,17 +89,21 @@ class Report:
         self._thread.join(timeout=5)
 
     @contextmanager
-    def stage(self, name: str, rows: int) -> Iterator[None]:
-        """Times one step and prints its beginning, its course and its end."""
+    def stage(self, name: str) -> Iterator[list[int]]:
+        """Times one step and prints its beginning, its course and its end.
+
+        The step appends how many rows it moved to the list that it is given.
+        """
         print(f"  ... {name}", flush=True)
         Counter.rows = 0
         started = time.monotonic()
         self._current = (name, started)
+        moved: list[int] = []
         try:
-            yield
+            yield moved
         finally:
             self._current = None
-        stage = Stage(name, rows, time.monotonic() - started)
+        stage = Stage(name, sum(moved), time.monotonic() - started)
         self.stages.append(stage)
         print(
             f"   ok {name}: {stage.rows:,} rows in {stage.seconds:.2f} s "
@@ -148,6 +152,11 @@ class Report:
         lines.append("-" * len(lines[0]))
         lines.append(f"{'together':<{width}}  {'':>9}  {self.seconds:>8.2f}")
         return "\n".join(lines)
+
+    def memory(self) -> str:
+        """The peaks of both processes."""
+        own = f"peak memory: pipelines {self.peak / MIB:,.0f} MiB"
+        return f"{own}, emulator {self.server_peak / MIB:,.0f} MiB" if self.server_peak else own
 
     def write(self, path: Path, tables: dict[str, int], verified: bool) -> None:
         """The same as JSON."""

@@ -149,19 +149,22 @@ def check_delays(sql: Sql, files: Files, table: str) -> list[tuple[str, int, int
         WrongResult: a row differs, is missing or too many.
     """
     expected = [(row[0], int(row[1]), int(row[2]), float(row[3])) for row in files.rows(DELAYS)]
-    found = [
-        (row[0], int(row[1]), int(row[2]), float(row[3]))
-        for row in sql.rows(
-            f"SELECT carrier, month, flights, mean_delay FROM {DATABASE}.{table} "
-            "ORDER BY carrier, month"
-        )
-    ]
+    found = summary(sql, table)
     if len(found) != len(expected):
         raise WrongResult(f"{table}: {len(found)} rows, DuckDB finds {len(expected)}")
     for ours, theirs in zip(found, expected, strict=True):
         if ours != theirs:
             raise WrongResult(f"{table}: Doris {ours}, DuckDB {theirs}")
     return found
+
+
+def summary(sql: Sql, table: str) -> list[tuple[str, int, int, float]]:
+    """Carrier, month, flights and mean delay, as Doris has them."""
+    rows = sql.rows(
+        f"SELECT carrier, month, flights, mean_delay FROM {DATABASE}.{table} "
+        "ORDER BY carrier, month"
+    )
+    return [(row[0], int(row[1]), int(row[2]), float(row[3])) for row in rows]
 
 
 def check_students(sql: Sql) -> None:
