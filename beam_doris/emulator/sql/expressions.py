@@ -31,38 +31,31 @@ from sqlglot import exp
 from beam_doris.emulator.sql import prepare
 from beam_doris.emulator.sql.convert import cast_sql, is_text, parse_sql
 from beam_doris.emulator.sql.function_types import RENAMED, RESULT_TYPES, common_type, promoted
+from beam_doris.emulator.sql.nodes import (
+    BIGINT,
+    BOOLEAN,
+    DATE,
+    DOUBLE,
+    INT,
+    TEXT,
+    as_sql,
+    duck,
+    raw,
+)
 from beam_doris.emulator.sql.render import literal
 from beam_doris.emulator.sql.scope import Scope, type_of, typed
+from beam_doris.emulator.sql.time_expressions import TimeExpressions
 from beam_doris.emulator.sql.tokens import SyntaxFault, Unsupported
 from beam_doris.emulator.types import INTEGERS, DorisType, Kind, parse_type
 
-TEXT = DorisType(Kind.VARCHAR, length=65533)
-BOOLEAN = DorisType(Kind.BOOLEAN)
-BIGINT = DorisType(Kind.BIGINT)
-INT = DorisType(Kind.INT)
-DOUBLE = DorisType(Kind.DOUBLE)
-DATE = DorisType(Kind.DATE)
-DATETIME = DorisType(Kind.DATETIME)
-_DAYS = ("DAY", "WEEK", "MONTH", "QUARTER", "YEAR")
 
-
-def duck(node: Any) -> str:
-    """The DuckDB text of a rewritten node."""
-    return str(node.sql(dialect="duckdb", identify=True))
-
-
-def raw(text: str, kind: DorisType | None = None) -> Any:
-    """A node that is written as this text."""
-    return typed(exp.Var(this=text), kind)
-
-
-class ExpressionRewriter:
+class ExpressionRewriter(TimeExpressions):
     """Rewrites expressions; queries inside of them go to ``subquery``."""
 
     def __init__(
         self, now: datetime.datetime, subquery: Callable[[Any, Scope], Any] | None = None
     ) -> None:
-        self._now = now.replace(tzinfo=None)
+        super().__init__(now)
         self._subquery = subquery
         self._handlers = _handlers()
 
@@ -177,11 +170,9 @@ class ExpressionRewriter:
         if name in ("size", "cardinality", "array_size", "map_size"):
             function = "cardinality" if kinds and kinds[0] and kinds[0].kind is Kind.MAP else "len"
             return raw(f"CAST({function}({duck(arguments[0])}) AS BIGINT)", BIGINT)
-        if name in ("array_map", "array_filter") and isinstance(arguments[0], exp.Lambda):
-            function = {"array_map": "list_transform", "array_filter": "list_filter"}[name]
-            names = ", ".join(duck(item) for item in arguments[0].expressions)
-            body = f"lambda {names}: {duck(arguments[0].this)}"
-            return raw(f"{function}({duck(arguments[1])}, {body})")
+        if name in ("array_map", "array_filter"):
+            # sqlglot reads the arrow of a lambda as a JSON path
+            raise Unsupported(f"the function {name}")
         if name == "element_at":
             return self.bracket(exp.Bracket(this=arguments[0], expressions=arguments[1:]), _scope)
         if name in ("unix_timestamp",) and not arguments:
@@ -192,107 +183,6 @@ class ExpressionRewriter:
         if kind is None and name.endswith(("_add", "_sub")) and kinds:
             kind = self._moved(kinds[0], name.split("s_", 1)[0].upper())
         return typed(node, kind)
-
-    # -- time
-
-    def _moment(self, scale: int) -> Any:
-        text = self._now.strftime("%Y-%m-%d %H:%M:%S.%f")
-        text = text[: 20 + scale] if scale else text[:19]
-        kind = DorisType(Kind.DATETIME, scale=scale)
-        return raw(f"CAST('{text}' AS {kind.physical()})", kind)
-
-    def now(self, node: Any, _scope: Scope) -> Any:
-        argument = node.args.get("this")
-        return self._moment(int(argument.name) if argument is not None else 0)
-
-    def today(self, _node: Any, _scope: Scope) -> Any:
-        return raw(f"DATE '{self._now:%Y-%m-%d}'", DATE)
-
-    @staticmethod
-    def _moved(kind: DorisType | None, unit: str) -> DorisType | None:
-        if kind is None:
-            return None
-        if kind.kind is Kind.DATE and unit in _DAYS:
-            return DATE
-        if kind.kind is Kind.DATETIME:
-            return kind
-        return DATETIME if is_text(kind) or kind.kind is Kind.DATE else None
-
-    def move(self, node: Any, _scope: Scope) -> Any:
-        """date_add and date_sub: a DATE moved by whole days stays a DATE."""
-        forward = (exp.DateAdd, exp.TsOrDsAdd, exp.TimestampAdd, exp.AddMonths)
-        sign = "+" if isinstance(node, forward) else "-"
-        unit = (
-            "MONTH" if isinstance(node, exp.AddMonths) else str(node.text("unit") or "DAY").upper()
-        )
-        amount = node.expression
-        if isinstance(amount, exp.Interval):
-            unit = str(amount.text("unit") or unit).upper()
-            amount = amount.this
-        unit = unit.rstrip("S") if unit.endswith("S") else unit
-        target = self._moved(type_of(node.this), unit) or DATETIME
-        base = node.this
-        if type_of(base) is not None and is_text(type_of(base) or TEXT):
-            base = raw(parse_sql(f"({duck(base)})", target))
-        sql = f"({duck(base)}) {sign} CAST({duck(amount)} AS BIGINT) * INTERVAL 1 {unit}"
-        return raw(f"CAST(({sql}) AS {target.physical()})", target)
-
-    def difference(self, node: Any, _scope: Scope) -> Any:
-        left, right = (self._as(item, DATE) for item in (node.this, node.expression))
-        return raw(f"CAST(date_diff('day', {right}, {left}) AS INTEGER)", INT)
-
-    @staticmethod
-    def _as(node: Any, target: DorisType) -> str:
-        return cast_sql(f"({duck(node)})", type_of(node), target)
-
-    def to_date(self, node: Any, _scope: Scope) -> Any:
-        return raw(self._as(node.this, DATE), DATE)
-
-    def parsed_time(self, node: Any, _scope: Scope) -> Any:
-        """str_to_date: a DATETIME when the format has a part of the day."""
-        shape = node.args["format"]
-        text = duck(shape)
-        kind = DATETIME if any(mark in text for mark in ("%H", "%I", "%M", "%S", "%T")) else DATE
-        moment = f"try_strptime({duck(node.this)}, {text})"
-        return raw(f"CAST({moment} AS {kind.physical()})", kind)
-
-    def truncated(self, node: Any, _scope: Scope) -> Any:
-        kind = type_of(node.this)
-        target = kind if kind is not None and kind.kind in (Kind.DATE, Kind.DATETIME) else DATETIME
-        unit = str(node.text("unit")).lower()
-        moment = self._as(node.this, target)
-        return raw(f"CAST(date_trunc('{unit}', {moment}) AS {target.physical()})", target)
-
-    def extract(self, node: Any, _scope: Scope) -> Any:
-        moment = self._as(node.expression, DATETIME)
-        return raw(f"CAST(date_part('{node.name.lower()}', {moment}) AS INTEGER)", INT)
-
-    def shown_time(self, node: Any, _scope: Scope) -> Any:
-        inner = node.this
-        inner = inner.this if isinstance(inner, exp.TsOrDsToTimestamp) else inner
-        moment = self._as(inner, DorisType(Kind.DATETIME, scale=6))
-        return raw(f"strftime(CAST({moment} AS TIMESTAMP), {duck(node.args['format'])})", TEXT)
-
-    def from_unixtime(self, node: Any, _scope: Scope) -> Any:
-        shape = node.args.get("format")
-        if shape is None:
-            return raw(f"doris_from_unixtime({duck(node.this)})", TEXT)
-        moment = f"make_timestamp(CAST({duck(node.this)} AS BIGINT) * 1000000)"
-        return raw(f"strftime({moment}, {self._shape(shape)})", TEXT)
-
-    @staticmethod
-    def _shape(node: Any) -> str:
-        """The words of MySQL in a format, where DuckDB has others."""
-        text = duck(node)
-        for mine, other in (("%i", "%M"), ("%s", "%S"), ("%T", "%H:%M:%S")):
-            text = text.replace(mine, other)
-        return text
-
-    def part(self, node: Any, _scope: Scope) -> Any:
-        inner = node.this
-        inner = inner.this if isinstance(inner, exp.TsOrDsToDate) else inner
-        name = type(node).__name__.lower()
-        return raw(f"CAST({name}({self._as(inner, DATETIME)}) AS INTEGER)", INT)
 
     # -- numbers
 
@@ -353,13 +243,13 @@ class ExpressionRewriter:
     # -- texts
 
     def length(self, node: Any, _scope: Scope) -> Any:
-        text = self._as(node.this, TEXT)
+        text = as_sql(node.this, TEXT)
         if node.args.get("binary"):
             return raw(f"CAST(strlen({text}) AS INTEGER)", INT)
         return raw(f"CAST(length({text}) AS INTEGER)", INT)
 
     def concat(self, node: Any, _scope: Scope) -> Any:
-        parts = " || ".join(f"({self._as(item, TEXT)})" for item in node.expressions)
+        parts = " || ".join(f"({as_sql(item, TEXT)})" for item in node.expressions)
         return raw(f"({parts})", TEXT)
 
     def group_concat(self, node: Any, _scope: Scope) -> Any:
@@ -372,12 +262,12 @@ class ExpressionRewriter:
         distinct = ""
         if isinstance(inner, exp.Distinct):
             distinct, inner = "DISTINCT ", inner.expressions[0]
-        return raw(f"string_agg({distinct}{self._as(inner, TEXT)}, {mark}{order})", TEXT)
+        return raw(f"string_agg({distinct}{as_sql(inner, TEXT)}, {mark}{order})", TEXT)
 
     def like(self, node: Any, _scope: Scope) -> Any:
         """A backslash escapes in Doris' LIKE without being asked to."""
         verb = "NOT LIKE" if node.args.get("negate") else "LIKE"
-        sql = f"({self._as(node.this, TEXT)} {verb} {duck(node.expression)} ESCAPE '\\')"
+        sql = f"({as_sql(node.this, TEXT)} {verb} {duck(node.expression)} ESCAPE '\\')"
         return raw(sql, BOOLEAN)
 
     # -- comparisons
@@ -471,7 +361,7 @@ class ExpressionRewriter:
                 path = f"$[{duck(index)}]"
             return raw(f"CAST(json_extract({x}, {literal(path)}) AS VARCHAR)", kind)
         if kind is not None and kind.kind is Kind.MAP:
-            return raw(f"({x})[{self._as(index, kind.children[0])}]", kind.children[1])
+            return raw(f"({x})[{as_sql(index, kind.children[0])}]", kind.children[1])
         if kind is not None and kind.kind is Kind.STRUCT:
             return self._field(x, kind, index)
         if kind is not None and kind.kind is Kind.ARRAY:

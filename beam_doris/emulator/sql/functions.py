@@ -235,7 +235,9 @@ MORE_MACROS = (
     "field(x, a, b := NULL, c := NULL, d := NULL) AS coalesce(list_position([a, b, c, d], x), 0)",
 )
 
-MACROS = TEXT_MACROS + PARSE_MACROS + WIDE_DECIMAL_MACROS + BITMAP_MACROS + DATE_MACROS + MORE_MACROS
+MACROS = (
+    TEXT_MACROS + PARSE_MACROS + WIDE_DECIMAL_MACROS + BITMAP_MACROS + DATE_MACROS + MORE_MACROS
+)
 
 
 def install(cursor: Any) -> None:

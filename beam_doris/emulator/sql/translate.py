@@ -29,7 +29,8 @@ import sqlglot
 from sqlglot import exp
 from sqlglot.errors import SqlglotError
 
-from beam_doris.emulator.sql.expressions import ExpressionRewriter, duck
+from beam_doris.emulator.sql.expressions import ExpressionRewriter
+from beam_doris.emulator.sql.nodes import duck
 from beam_doris.emulator.sql.prepare import HINT_PREFIX, Prepared, TableHint, prepare
 from beam_doris.emulator.sql.scope import Columns, Scope, merged, type_of
 from beam_doris.emulator.sql.tokens import SyntaxFault, Token, Unsupported, tokenize
