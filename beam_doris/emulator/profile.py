@@ -75,6 +75,7 @@ class ArrowForms:
     zone: str = "UTC"
     sends_objects: bool = True
     sends_decimal256: bool = True
+    scan_columns_shuffled: bool = False  #: no generation does; to try clients that go by name
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -46,6 +46,7 @@ from beam_doris.emulator.transaction import (
     label_not_found,
     not_found,
 )
+from beam_doris.emulator.transaction_records import TransactionRecords
 
 __all__ = [
     "Transaction",
@@ -86,12 +87,8 @@ class Transactions:
         self.limits = limits
         self._parts = parts
         self._lock = threading.RLock()
-        self._all: dict[int, Transaction] = {}
-        self._by_label: dict[tuple[int, str], list[int]] = {}
-        self._running: dict[int, set[int]] = {}
-        #: ids in the order in which they finished, for each database
-        self._finished: dict[int, dict[int, None]] = {}
-        self._held: dict[int, float] = {}
+        self._records = TransactionRecords()
+        self._held: dict[int, tuple[float, Transaction]] = {}
         self._quotas: dict[int, int] = {}
         self._timers: list[threading.Timer] = []
         self._closed = False
@@ -141,10 +138,10 @@ class Transactions:
         check_label(label)
         self._fault("txn.begin", db=db, label=label)
         with self._lock:
-            for other in self._labelled(database.id, label):
+            for other in self._records.labelled(database.id, label):
                 if other.state is not TransactionState.ABORTED:
                     raise LabelAlreadyUsed(label, other.id, other.job_status)
-            running = len(self._running.get(database.id, ()))
+            running = self._records.running_count(database.id)
             limit = self._quotas.get(database.id, self.limits.max_running)
             if running >= limit:
                 raise TooManyRunning(database.id, running, limit)
@@ -267,7 +264,7 @@ class Transactions:
             check_abortable(transaction)
             self._fault("txn.abort", db=db, label=transaction.label)
             self._abort(transaction, reason)
-            return self._all[transaction.id]
+            return self.get(transaction.id) or transaction
 
     def _database(self, db: str) -> Database:
         try:
@@ -285,11 +282,11 @@ class Transactions:
         """The transaction meant. A label counts only among those in the given states."""
         with self._lock:
             if txn_id is not None:
-                transaction = self._all.get(txn_id)
+                transaction = self._records.get(txn_id)
                 if transaction is None or transaction.database_id != database.id:
                     raise not_found(txn_id)
                 return transaction
-            for transaction in self._labelled(database.id, label or ""):
+            for transaction in self._records.labelled(database.id, label or ""):
                 if transaction.state in states:
                     return transaction
             raise label_not_found(label or "")
@@ -298,7 +295,7 @@ class Transactions:
 
     def get(self, txn_id: int) -> Transaction | None:
         with self._lock:
-            return self._all.get(txn_id)
+            return self._records.get(txn_id)
 
     def load_state(self, db: str, label: str) -> str:
         """The state of the newest transaction of a label, or UNKNOWN. Raises UnknownDatabase."""
@@ -311,24 +308,24 @@ class Transactions:
         database = self._parts.catalog.database(db)
         with self._lock:
             if txn_id is not None:
-                transaction = self._all.get(txn_id)
+                transaction = self._records.get(txn_id)
                 mine = transaction is not None and transaction.database_id == database.id
                 return [transaction] if transaction is not None and mine else []
-            return self._labelled(database.id, label or "")
+            return self._records.labelled(database.id, label or "")
 
     def list(self, db: str) -> Found:
         """All that are still remembered, newest first. Raises UnknownDatabase."""
         self.tick()
         database = self._parts.catalog.database(db)
         with self._lock:
-            mine = [txn for txn in self._all.values() if txn.database_id == database.id]
+            mine = self._records.of_database(database.id)
         return sorted(mine, key=lambda txn: txn.id, reverse=True)
 
     def running(self, db: str) -> int:
         """How many count against the limit."""
         database = self._parts.catalog.database(db)
         with self._lock:
-            return len(self._running.get(database.id, ()))
+            return self._records.running_count(database.id)
 
     def set_quota(self, db: str, limit: int) -> None:
         """ALTER DATABASE .. SET TRANSACTION QUOTA."""
@@ -342,15 +339,10 @@ class Transactions:
         """Do what is due by the clock: publish held commits, expire loads, forget old labels."""
         now = self._parts.clock.now()
         with self._lock:
-            due = [
-                self._all[txn_id] for txn_id, moment in sorted(self._held.items()) if moment <= now
-            ]
-            expired = [
-                self._all[txn_id]
-                for running in self._running.values()
-                for txn_id in running
-                if self._deadline(self._all[txn_id]) <= now
-            ]
+            # the sort is stable: what is due at one moment is published as it was committed
+            held = sorted(self._held.values(), key=lambda item: item[0])
+            due = [transaction for moment, transaction in held if moment <= now]
+            expired = [txn for txn in self._records.running() if self._deadline(txn) <= now]
         for transaction in due:
             self._publish(transaction)
         for transaction in expired:
@@ -365,17 +357,8 @@ class Transactions:
         return float("inf")
 
     def _purge(self, now: float) -> None:
-        """Forget finished transactions by age and by number for each database (P 3.4)."""
-        keep = self.limits.label_num_threshold
-        gone = []
         with self._lock:
-            for mine in self._finished.values():
-                surplus = len(mine) - keep if keep >= 0 else 0
-                for place, txn_id in enumerate(mine):
-                    finished_at = self._all[txn_id].finished_at or 0.0
-                    if place >= surplus and finished_at + self.limits.label_keep_seconds > now:
-                        break
-                    gone.append(self._all[txn_id])
+            gone = self._records.outdated(now, self.limits)
             if not gone:
                 return
             with self._parts.cursor() as cursor:
@@ -396,7 +379,7 @@ class Transactions:
         with self._lock:
             self._save(committed)
             self._remember(committed)
-            self._held[committed.id] = until
+            self._held[committed.id] = (until, committed)
             timer = threading.Timer(max(0.0, until - now) + 0.01, self._on_timer)
             timer.daemon = True
             self._timers = [*(old for old in self._timers if old.is_alive()), timer]
@@ -412,8 +395,8 @@ class Transactions:
         if rule is not None and rule.action == "hold":
             until = now + float(rule.args.get("seconds", 1.0))
         with self._lock:
-            for txn_id, moment in self._held.items():
-                if set(self._all[txn_id].table_ids) & set(transaction.table_ids):
+            for moment, other in self._held.values():
+                if set(other.table_ids) & set(transaction.table_ids):
                     until = moment if until is None else max(until, moment)
         return until
 
@@ -425,7 +408,7 @@ class Transactions:
         """COMMITTED -> VISIBLE with all of its rows, in one DuckDB transaction."""
         with self._parts.storage.write(transaction.db) as cursor:
             with self._lock:
-                known = self._all.get(transaction.id)
+                known = self._records.get(transaction.id)
                 if known is None or known.state.final:
                     return known or transaction
             tables = self._parts.storage.publish_staged(
@@ -472,7 +455,7 @@ class Transactions:
     def drop_database(self, cursor: Any, database: Database) -> Ids:
         """Forget the transactions of a database that is dropped by the caller's transaction."""
         with self._lock:
-            mine = [txn for txn in self._all.values() if txn.database_id == database.id]
+            mine = self._records.of_database(database.id)
         for transaction in mine:
             self._parts.storage.drop_staged(cursor, transaction.id)
         catalog_store.delete_transactions(cursor, [txn.id for txn in mine])
@@ -482,40 +465,21 @@ class Transactions:
         """The drop is durable."""
         with self._lock:
             for txn_id in txn_ids:
-                transaction = self._all.get(txn_id)
+                transaction = self._records.get(txn_id)
                 if transaction is not None:
                     self._parts.storage.forget(txn_id)
                     self._forget(transaction)
 
     # ------------------------------------------------------------------ records
 
-    def _labelled(self, database_id: int, label: str) -> Found:
-        ids = self._by_label.get((database_id, label), ())
-        return [self._all[txn_id] for txn_id in sorted(ids, reverse=True)]
-
     def _remember(self, transaction: Transaction) -> None:
         with self._lock:
-            known = transaction.id in self._all
-            self._all[transaction.id] = transaction
-            if not known:
-                key = (transaction.database_id, transaction.label)
-                self._by_label.setdefault(key, []).append(transaction.id)
-            running = self._running.setdefault(transaction.database_id, set())
-            if transaction.state.final:
-                running.discard(transaction.id)
-                self._finished.setdefault(transaction.database_id, {})[transaction.id] = None
-            else:
-                running.add(transaction.id)
+            self._records.remember(transaction)
 
     def _forget(self, transaction: Transaction) -> None:
-        del self._all[transaction.id]
-        self._running.get(transaction.database_id, set()).discard(transaction.id)
-        self._finished.get(transaction.database_id, {}).pop(transaction.id, None)
-        self._held.pop(transaction.id, None)
-        key = (transaction.database_id, transaction.label)
-        self._by_label[key].remove(transaction.id)
-        if not self._by_label[key]:
-            del self._by_label[key]
+        with self._lock:
+            self._held.pop(transaction.id, None)
+            self._records.forget(transaction)
 
     def _save(self, transaction: Transaction) -> None:
         with self._parts.cursor() as cursor:
