@@ -23,6 +23,7 @@ import json
 import urllib.request
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
+from dataclasses import replace
 from typing import Any
 
 import pyarrow as pa
@@ -33,6 +34,7 @@ from thriftpy2.thrift import TClient
 from thriftpy2.transport import TBufferedTransport, TSocket
 
 from beam_doris.emulator import Emulator
+from beam_doris.emulator.profile import ArrowForms
 from beam_doris.emulator.thrift_server import interface
 
 ROWS = 500
@@ -142,14 +144,27 @@ def test_the_tablets_of_a_plan_hold_every_row_once(emulator: Emulator, table: st
     assert one["big"] == str(10**30 + one["k"])
 
 
-def test_the_columns_stand_in_no_fixed_order(emulator: Emulator, table: str) -> None:
-    plan = Plan(emulator, table, "select k, big, day from scans.t")
+def column_orders(emulator: Emulator, table: str) -> set[tuple[str, ...]]:
+    plan = Plan(emulator, table, "select day, k, big from scans.t")
     port, tablets = next(iter(plan.tablets.items()))
     with scanner(port) as client:
-        orders = {
+        return {
             tuple(one.name for one in open_scan(client, plan.opaque, tablets).selected_columns)
             for _ in range(20)
         }
+
+
+def test_the_columns_stand_in_the_order_of_the_select(emulator: Emulator, table: str) -> None:
+    """The Java connector reads them by position."""
+    assert column_orders(emulator, table) == {("day", "k", "big")}
+
+
+def test_a_profile_can_ask_for_columns_in_no_fixed_order(
+    emulator: Emulator, table: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shuffled = replace(emulator.engine.profile, arrow=ArrowForms(scan_columns_shuffled=True))
+    monkeypatch.setattr(emulator.engine, "profile", shuffled)
+    orders = column_orders(emulator, table)
     assert len(orders) > 1
     assert all(set(order) == {"k", "big", "day"} for order in orders)
 
