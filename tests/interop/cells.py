@@ -59,7 +59,9 @@ class Sheet:
         except Skipped:
             return
         except Exception as error:  # noqa: BLE001 - every outcome becomes a cell
-            trace = BUILD / f"{client}-{version}-{scenario}.trace".replace(" ", "_").replace("/", "_")
+            trace = BUILD / f"{client}-{version}-{scenario}.trace".replace(" ", "_").replace(
+                "/", "_"
+            )
             trace.parent.mkdir(parents=True, exist_ok=True)
             trace.write_text(traceback.format_exc(), "utf-8")
             reason = str(error).strip() or type(error).__name__

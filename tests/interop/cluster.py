@@ -19,6 +19,7 @@
 from __future__ import annotations
 
 import json
+import os
 import select
 import subprocess
 import sys
@@ -92,10 +93,17 @@ def running(*, backends: int = 3, options: tuple[str, ...] = (), log: str) -> It
     command += options
     with (BUILD / log).open("wb") as file:
         process = subprocess.Popen(
-            command, stdout=subprocess.PIPE, stderr=file, stdin=subprocess.PIPE, cwd=ROOT
+            command,
+            stdout=subprocess.PIPE,
+            stderr=file,
+            stdin=subprocess.PIPE,
+            cwd=ROOT,
+            env={**os.environ, "PYTHONFAULTHANDLER": "1"},
         )
         try:
             yield Cluster(_ready(process, BUILD / log))
+            if process.poll() is not None:
+                raise RuntimeError(f"the emulator ended by itself: {process.returncode}")
         finally:
             process.terminate()
             try:
