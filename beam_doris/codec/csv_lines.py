@@ -22,8 +22,7 @@ proven that this cannot happen:
 
 * In a plain dialect the separators are control characters. A body is right if and only if it holds
   exactly rows x (columns - 1) column separators and rows line delimiters, which are counted in the
-  finished body. (No separator of ours ends as it begins, so that a value next to one cannot form
-  another.) What plain CSV cannot say at all, such as the text `\\N`, which means NULL, is looked
+  finished body. What plain CSV cannot say at all, such as the text `\\N`, which means NULL, is looked
   for by column.
 * Where a batch does not fit, another dialect does: other separators, and last the enclosed one,
   in which every text is enclosed and escaped.
@@ -78,8 +77,10 @@ class CsvDialect:
         problems = []
         if not self.column_separator or not self.line_delimiter:
             problems.append("a separator is empty")
-        if self.column_separator == self.line_delimiter:
-            problems.append("column_separator and line_delimiter are the same")
+        elif self.column_separator in self.line_delimiter or (
+            self.line_delimiter in self.column_separator
+        ):
+            problems.append("column_separator and line_delimiter: one holds the other")
         for name in ("enclose", "escape"):
             value = getattr(self, name)
             if value is not None and (len(value) != 1 or ord(value) > 127):
@@ -88,12 +89,12 @@ class CsvDialect:
             raise ConfigError(problems, subject="CSV")
 
     @staticmethod
-    def from_properties(properties: Mapping[str, str]) -> CsvDialect:
-        """The dialect that load properties fix; the default one where they fix none."""
+    def from_properties(properties: Mapping[str, str]) -> CsvDialect | None:
+        """The dialect that load properties fix; None where they fix none."""
         names = ("column_separator", "line_delimiter", "enclose", "escape")
         given = {name: decode_escapes(properties[name]) for name in names if name in properties}
         if not given:
-            return PLAIN
+            return None
         given.setdefault("column_separator", "\t")
         given.setdefault("line_delimiter", "\n")
         return CsvDialect(**given, fixed=True)
@@ -257,8 +258,8 @@ class CsvLinesEncoder:
         separator = self.dialect.column_separator.encode()
         delimiter = self.dialect.line_delimiter.encode()
         sound = (
-            body.count(separator) == rows * (len(texts) - 1)
-            and body.count(delimiter) == rows
+            _occurrences(body, separator) == rows * (len(texts) - 1)
+            and _occurrences(body, delimiter) == rows
             and not body.startswith(_BYTE_ORDER_MARK.encode())
             and not (delimiter == b"\n" and b"\r\n" in body)
         )
@@ -273,6 +274,16 @@ class CsvLinesEncoder:
                 pc.starts_with(column, _BYTE_ORDER_MARK), name, "begins with a byte order mark"
             )
         raise RowEncodingError("values next to a CSV separator form another one", hint=_USE_OTHERS)
+
+
+def _occurrences(body: bytes, mark: bytes) -> int:
+    """How often a separator can be found, also where two of them overlap.
+
+    Only one that ends as it begins, such as `||`, can overlap: behind a value that ends in `|`.
+    """
+    if not any(mark.endswith(mark[:size]) for size in range(1, len(mark))):
+        return body.count(mark)
+    return len(re.findall(b"(?=" + re.escape(mark) + b")", body))
 
 
 def _scalar(text: str) -> pa.Scalar:

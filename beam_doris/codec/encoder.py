@@ -59,19 +59,27 @@ def columns_header(names: Sequence[str]) -> str:
     return ",".join(quote(name) for name in names)
 
 
-def encoder_for(options: WriteOptions, columns: Sequence[Column]) -> Encoder:
+def encoder_for(
+    options: WriteOptions, columns: Sequence[Column], sample: pa.RecordBatch | None = None
+) -> Encoder:
     """The encoder that the options ask for.
 
     Args:
         options: Format and the user's own load properties, which win over ours.
         columns: What the batches carry, in order.
+        sample: The first batch of a load. A CSV dialect that the user did not fix is chosen for
+            it; a batch that does not fit later (`CsvLinesEncoder.fits`) begins another load.
+            Without it CSV texts are enclosed, which takes any text.
     """
     from beam_doris.codec.arrow_stream import ArrowStreamEncoder
-    from beam_doris.codec.csv_lines import CsvDialect, CsvLinesEncoder
+    from beam_doris.codec.csv_lines import ENCLOSED, CsvDialect, CsvLinesEncoder
     from beam_doris.codec.json_lines import JsonLinesEncoder
 
     if options.load_format is LoadFormat.ARROW:
         return ArrowStreamEncoder(columns)
-    if options.load_format is LoadFormat.CSV:
-        return CsvLinesEncoder(columns, CsvDialect.from_properties(options.load_properties))
-    return JsonLinesEncoder(columns)
+    if options.load_format is LoadFormat.JSON:
+        return JsonLinesEncoder(columns)
+    dialect = CsvDialect.from_properties(options.load_properties)
+    if dialect is None:
+        dialect = ENCLOSED if sample is None else CsvDialect.choose(sample, columns)
+    return CsvLinesEncoder(columns, dialect)
