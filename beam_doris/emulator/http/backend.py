@@ -18,6 +18,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable
 from typing import Any
 
@@ -161,6 +162,7 @@ class BackendHttp:
             outcome = _auth_failure(error)
         except (LoadFailure, LabelAlreadyUsed) as error:
             outcome = error
+            _drain(request)
         except BodyBroken as error:
             raise DropConnection(reset=True) from error
         return self._answer(request, run, outcome, prefix, keep)
@@ -269,6 +271,19 @@ class BackendHttp:
         named = f"label [{label}] " if label else ""
         named += f"transaction [{txn_id}] " if txn_id is not None else ""
         return "Success", f"{named}{operation} successfully."
+
+
+def _drain(request: Request) -> None:
+    """Take in the rest of a body that was asked for: a backend answers at its end (P 2.1).
+
+    A body that was not asked for is refused at once.
+    """
+    body = request.body
+    if not body.asked_for or not body.received:
+        return
+    with contextlib.suppress(BodyBroken):
+        while body.read():
+            pass
 
 
 def _txn_id(text: str) -> int:

@@ -108,7 +108,7 @@ def accept(array: Any, doris: DorisType, name: str) -> Any:
             f"can't be read as {doris.shown()}"
         )
     source = array.type
-    if pa.types.is_null(source) or source == carrier(doris):
+    if pa.types.is_null(source) or (source == carrier(doris) and not _travels_as_text(doris)):
         return array
     if doris.kind in NESTED:
         return pa.array(_python(array.to_pylist(), doris), carrier(doris))
@@ -126,6 +126,14 @@ def accept(array: Any, doris: DorisType, name: str) -> Any:
         # the signed number carries the bits of the address
         return array.view(pa.uint32())
     return array
+
+
+def _travels_as_text(doris: DorisType) -> bool:
+    """Whether a nested type holds texts that are not yet what the store keeps."""
+    kinds = (Kind.JSON, Kind.VARIANT, Kind.IPV6, Kind.LARGEINT)
+    return doris.kind in NESTED and any(
+        child.kind in kinds or _travels_as_text(child) for child in doris.children
+    )
 
 
 def _wall_clock(array: Any) -> Any:

@@ -122,8 +122,16 @@ def convert(array: Any, doris: DorisType) -> Converted:
             return _narrow(array, array.cast(pa.int64()), doris.kind)
     if doris.kind in (Kind.FLOAT, Kind.DOUBLE) and pa.types.is_floating(source):
         return Converted(array.cast(carrier(doris), safe=False))
+    if doris.kind is Kind.DATETIME and pa.types.is_timestamp(source):
+        rounded = _rounded(array.cast(pa.timestamp("us"), safe=False), doris)
+        if rounded is not None:
+            return rounded
     if pa.types.is_nested(source):
         return _nested_typed(array, doris)
+    if pa.types.is_floating(source):
+        # Arrow writes 100.0 as 100
+        cells = [None if cell is None else repr(cell) for cell in array.to_pylist()]
+        return convert_text(pa.array(cells, pa.string()), doris)
     return convert_text(array.cast(pa.string()), doris)
 
 
@@ -263,7 +271,11 @@ def _fast_date(array: Any, _doris: DorisType) -> Converted | None:
 def _fast_datetime(array: Any, doris: DorisType) -> Converted | None:
     if not _all_match(array, _DATETIME):
         return None
-    exact = array.cast(pa.timestamp("us"))
+    return _rounded(array.cast(pa.timestamp("us")), doris)
+
+
+def _rounded(exact: Any, doris: DorisType) -> Converted | None:
+    """Microseconds rounded to the scale; None when one leaves the calendar."""
     latest = pc.max(exact.cast(pa.int64())).as_py()
     if latest is not None and round_micros(latest, doris.scale) > MAX_MICROS:
         return None

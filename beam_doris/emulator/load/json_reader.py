@@ -222,8 +222,6 @@ class JsonReader:
             rows = []
             for value in values:
                 self._rows_of(value, rows, bad)
-        elif self._form.strip_array and self._form.by_line:
-            rows = values
         columns_of = self._path_columns if self._paths else self._key_columns
         raw = columns_of(rows)
         empty = self._without_any(raw)

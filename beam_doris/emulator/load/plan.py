@@ -199,6 +199,8 @@ def _targets(
 def _target(
     request: LoadRequest, column: Column, *, field: int | None = None, sql: str | None = None
 ) -> Target:
+    if request.negative and column.aggregation == "SUM" and column.type.kind is Kind.LARGEINT:
+        raise frontend_failure("the emulator can't load negative LARGEINT sums")
     free = column.auto_increment is not None or column.nullable
     # a row that only deletes needs no values beside its key (P 4.1)
     free = free or (request.merge_type == "DELETE" and not column.key)

@@ -18,6 +18,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from dataclasses import dataclass
 from typing import Protocol
@@ -94,7 +95,6 @@ class LoadRequest:
     sequence_column: str
     two_phase: bool
     partial: bool
-    partial_new_key_error: bool
     group_commit: str
     negative: bool
     comment: str
@@ -121,6 +121,7 @@ def parse_load_request(headers: HeaderFields, *, content: str) -> LoadRequest:
             "label and group_commit can't be set at the same time", "INVALID_ARGUMENT"
         )
     merge_type, delete_condition = _merge_type(headers)
+    _check_tuning(headers)
     return LoadRequest(
         label=label,
         format=form,
@@ -140,7 +141,6 @@ def parse_load_request(headers: HeaderFields, *, content: str) -> LoadRequest:
         # case matters here, as it does for no other flag (P 2.2)
         two_phase=headers.get("two_phase_commit") == "true",
         partial=_partial(headers),
-        partial_new_key_error=headers.get("partial_update_new_key_behavior").upper() == "ERROR",
         group_commit=group_commit,
         negative=_flag(headers, "negative"),
         comment=headers.get("comment"),
@@ -204,6 +204,17 @@ def _format(headers: HeaderFields) -> tuple[str, str]:
     return compression, form
 
 
+def _check_tuning(headers: HeaderFields) -> None:
+    """Headers that change nothing here must still be well formed."""
+    limit = headers.get("exec_mem_limit")
+    if limit and not limit.isdigit():
+        raise LoadFailure(f"Invalid mem limit format, {limit}", "INVALID_ARGUMENT")
+    if headers.get("partial_update_new_key_behavior").upper() == "ERROR":
+        raise LoadFailure(
+            "the emulator can't do partial_update_new_key_behavior=ERROR", "NOT_IMPLEMENTED_ERROR"
+        )
+
+
 def _csv(headers: HeaderFields, form: str) -> CsvFormat:
     enclose, escape = (
         _single(headers, "enclose"),
@@ -226,8 +237,6 @@ def _csv(headers: HeaderFields, form: str) -> CsvFormat:
 
 
 def _json(headers: HeaderFields) -> JsonFormat:
-    import json
-
     by_line = _flag(headers, "read_json_by_line")
     strip = _flag(headers, "strip_outer_array")
     if "read_json_by_line" not in headers and "strip_outer_array" not in headers:
