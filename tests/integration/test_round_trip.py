@@ -35,6 +35,7 @@ from beam_doris.client.scanner import ThriftScanner
 from beam_doris.client.sql import SqlClient
 from beam_doris.client.stream_load import StreamLoader
 from beam_doris.codec.arrow_stream import ArrowStreamEncoder
+from beam_doris.codec.compression import GzipStream, gzip_pieces
 from beam_doris.codec.csv_lines import ENCLOSED, CsvDialect, CsvLinesEncoder
 from beam_doris.codec.encoder import Encoder
 from beam_doris.codec.json_lines import JsonLinesEncoder
@@ -44,6 +45,7 @@ from beam_doris.emulator.profile import Profile
 from beam_doris.options.connection import DorisConnection, Node
 from beam_doris.options.table_id import TableId
 from beam_doris.schema.arrow_normalize import normalize
+from beam_doris.schema.arrow_types import columns_of
 from beam_doris.schema.python_values import to_dicts
 from beam_doris.schema.table_schema import Column, TableSchema
 from beam_doris.schema.types import Kind, parse_type
@@ -207,3 +209,48 @@ def test_the_server_tells_the_types_that_were_declared(cluster: Cluster) -> None
     schema = cluster.create(types)
     told = [column.type for column in schema.columns[1:]]
     assert told == [parse_type(text) for text in types]
+
+
+@pytest.mark.parametrize("load_format", FORMATS)
+def test_bitmaps_and_sketches_are_loaded_by_expressions(cluster: Cluster, load_format: str) -> None:
+    cluster.sql.execute(
+        f"CREATE TABLE round_trip.{(name := f't{next(_numbers)}')} (page VARCHAR(10), "
+        "users BITMAP BITMAP_UNION, visits HLL HLL_UNION) AGGREGATE KEY(page) "
+        "DISTRIBUTED BY HASH(page) BUCKETS 2 PROPERTIES ('replication_num' = '1')"
+    )
+    schema = cluster.frontend.schema(TableId("round_trip", name))
+    rows = [("a", 1, "x"), ("a", 2, "y"), ("b", 1, "x"), ("a", 2, "x")]
+    batch = RowPacker(schema).pack(rows)
+    encoder = _encoder(load_format, columns_of(batch.schema), batch)
+    request = LoadRequest(
+        table=schema.table,
+        label=f"round_trip_{next(_numbers)}",
+        headers={
+            **encoder.headers(),
+            "columns": "page,users,visits,users=to_bitmap(users),visits=hll_hash(visits)",
+        },
+        two_phase=False,
+    )
+    cluster.loader.load(request, encoder.encode(batch))
+    counted = cluster.sql.query(
+        "SELECT page, BITMAP_UNION_COUNT(users), HLL_UNION_AGG(visits) "
+        f"FROM {schema.table.sql()} GROUP BY page ORDER BY page"
+    )
+    assert [tuple(map(str, row)) for row in counted.rows] == [("a", "2", "2"), ("b", "1", "1")]
+    assert not any(column.type.is_readable for column in schema.columns[1:])
+
+
+def test_dicts_encoded_directly_come_back(cluster: Cluster) -> None:
+    types = ("BIGINT", "DOUBLE", "DATETIME(6)", "DATE", "STRING", "DECIMAL(18, 10)", "BOOLEAN")
+    schema = cluster.create(types)
+    expected = _rows(types)
+    encoder = JsonLinesEncoder(schema.columns)
+    request = LoadRequest(
+        table=schema.table,
+        label=f"round_trip_{next(_numbers)}",
+        headers={**encoder.headers(), **GzipStream.headers()},
+        two_phase=False,
+        gzip=True,
+    )
+    cluster.loader.load(request, list(gzip_pieces([encoder.encode_dicts(expected)])))
+    _assert_equal(cluster.read(schema, "thrift"), expected, schema)
