@@ -34,7 +34,9 @@ _DEBUG_TAIL = re.compile(r"\.? ?(?:gRPC client debug context:|Client context:|De
 _BUSY = re.compile(r"RESOURCE_EXHAUSTED|resource exhausted|connection limit", re.I)
 _GONE = re.compile(
     r"Connection reset|Socket closed|failed to connect|connection refused|broken pipe|"
-    r"GOAWAY|RST_STREAM|Stream removed|End of TCP stream|endpoint closing",
+    r"GOAWAY|RST_STREAM|Stream removed|End of TCP stream|endpoint closing|"
+    # what a login says when nobody listens
+    r"Could not finish writing before closing",
     re.I,
 )
 

@@ -25,6 +25,7 @@ from typing import Any
 
 import thriftpy2
 from thriftpy2.protocol.binary import TBinaryProtocol
+from thriftpy2.protocol.exc import TProtocolException
 from thriftpy2.thrift import TClient, TException
 from thriftpy2.transport.buffered import TBufferedTransport
 
@@ -34,10 +35,22 @@ from beam_doris.errors import ProtocolError
 from beam_doris.options.connection import Node
 
 try:  # the compiled forms are several times faster; both speak the same bytes
+    from thriftpy2.protocol.cybin import ProtocolError as CyProtocolError
     from thriftpy2.protocol.cybin import TCyBinaryProtocol
     from thriftpy2.transport.buffered import TCyBufferedTransport
 except ImportError:  # pragma: no cover - depends on how thriftpy2 was built
     TCyBinaryProtocol, TCyBufferedTransport = TBinaryProtocol, TBufferedTransport
+    CyProtocolError = TProtocolException
+
+_UNREADABLE = (
+    TException,
+    CyProtocolError,
+    ValueError,
+    TypeError,
+    KeyError,
+    OverflowError,
+    MemoryError,
+)
 
 _IDL = Path(__file__).resolve().parent.parent / "idl" / "DorisExternalService.thrift"
 _RECEIVE = 1 << 20
@@ -117,7 +130,7 @@ class ThriftConnection:
             return getattr(self._client, method)(params)
         except EOFError as error:
             raise ConnectionLost(f"{self._node} hung up", host=self._node) from error
-        except (TException, ValueError, TypeError, KeyError, OverflowError, MemoryError) as error:
+        except _UNREADABLE as error:
             raise ProtocolError(
                 f"the answer to {method} cannot be read",
                 host=self._node,
