@@ -106,7 +106,7 @@ def _convert(values: Sequence[Any], target: pa.DataType, explain: Callable[[Any]
                 pa.array([value], target)
             except (pa.ArrowException, OverflowError, ValueError, TypeError):
                 raise BadValue(position, explain(value)) from None
-        raise
+        raise BadValue(0, "has no Arrow form together with the other values") from None
 
 
 # ------------------------------------------------------------------------------------ numbers
@@ -252,7 +252,7 @@ def _parse(texts: Sequence[Any], target: pa.DataType, reason: str) -> pa.Array:
                 strings[position].cast(target)
             except pa.ArrowException:
                 raise BadValue(position, reason) from None
-        raise
+        raise BadValue(0, reason) from None
 
 
 # --------------------------------------------------------------------------------------- text
