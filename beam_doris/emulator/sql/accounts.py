@@ -63,6 +63,7 @@ def _password(reader: Reader) -> str:
 
 
 def create_user(state: SessionState, reader: Reader) -> Result:
+    state.require_global(ADMIN)
     if_not_exists = reader.take("IF", "NOT", "EXISTS")
     name = _user(reader)
     password = _password(reader)
@@ -81,6 +82,7 @@ def _known(state: SessionState, name: str) -> None:
 
 
 def alter_user(state: SessionState, reader: Reader) -> Result:
+    state.require_global(ADMIN)
     if_exists = reader.take("IF", "EXISTS")
     name = _user(reader)
     if not if_exists:
@@ -92,6 +94,7 @@ def alter_user(state: SessionState, reader: Reader) -> Result:
 
 
 def drop_user(state: SessionState, reader: Reader) -> Result:
+    state.require_global(ADMIN)
     if_exists = reader.take("IF", "EXISTS")
     name = _user(reader)
     reader.finish()
@@ -110,6 +113,8 @@ def set_password(state: SessionState, reader: Reader) -> Result:
         reader.expect(")")
     else:
         raise Unsupported("SET PASSWORD with a hash")
+    if name != state.user.name:
+        state.require_global(ADMIN)
     _known(state, name)
     state.engine.users.create(name, password)
     return Result.ok()
@@ -149,6 +154,7 @@ def _scope(reader: Reader) -> str:
 
 def change_grant(state: SessionState, reader: Reader, *, grant: bool) -> Result:
     """Everything behind GRANT or REVOKE."""
+    state.require_global(ADMIN)
     words = _privileges(reader)
     scope = _scope(reader)
     if not scope:

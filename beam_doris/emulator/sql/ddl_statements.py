@@ -36,6 +36,11 @@ from beam_doris.emulator.sql.translate import query
 from beam_doris.emulator.sql.views import View, views_of
 from beam_doris.emulator.table_spec import ColumnSpec, PartitionSpec, TableSpec
 from beam_doris.emulator.types import TEXTS, DorisType, Kind, of_physical
+from beam_doris.emulator.users import LOAD
+
+ALTER = "ALTER_PRIV"
+CREATE = "CREATE_PRIV"
+DROP = "DROP_PRIV"
 
 
 def create(state: SessionState, reader: Reader) -> Result:
@@ -72,12 +77,14 @@ def _create_database(state: SessionState, reader: Reader) -> Result:
         if if_not_exists:
             return Result.ok()
         raise DatabaseExists(name)
+    state.require_on(CREATE, name)
     state.engine.create_database(name, if_not_exists=if_not_exists)
     return Result.ok()
 
 
 def _create_table(state: SessionState, statement: CreateTable) -> Result:
     database = state.database_or_current(statement.database)
+    state.require_on(CREATE, database)
     if views_of(state.engine).find(database, statement.name) is not None:
         raise TableExists(statement.name)
     if statement.like is not None:
@@ -206,6 +213,7 @@ def _create_view(state: SessionState, reader: Reader, *, replaced: bool) -> Resu
             inner.take(",")
         columns = tuple(names)
     comment = reader.text() if reader.take("COMMENT") else ""
+    state.require_on(CREATE, where)
     reader.expect("AS")
     body: list[Token] = reader.rest()
     views = views_of(state.engine)
@@ -229,6 +237,7 @@ def drop(state: SessionState, reader: Reader) -> Result:
             name = reader.name()
         reader.take("FORCE")
         reader.finish()
+        state.require_on(DROP, name)
         state.engine.drop_database(name, if_exists=if_exists)
         views_of(state.engine).drop_database(name)
         if state.database == name:
@@ -241,6 +250,7 @@ def drop(state: SessionState, reader: Reader) -> Result:
         reader.take("FORCE")
         reader.finish()
         where = state.database_or_current(database)
+        state.require(DROP, where, name)
         state.engine.drop_table(where, name, if_exists=if_exists)
         return Result.ok()
     if reader.take("VIEW"):
@@ -264,6 +274,7 @@ def alter(state: SessionState, reader: Reader) -> Result:
         return accounts.alter_user(state, reader)
     if reader.take("TABLE"):
         table = state.table(*reader.qualified())
+        state.require(ALTER, table.database, table.name)
         for change in changes(reader):
             table = state.engine.alter(table, change)
         return Result.ok()
@@ -281,5 +292,6 @@ def truncate(state: SessionState, reader: Reader) -> Result:
         partitions = reader.names() if reader.sees("(") else (reader.name(),)
     reader.take("FORCE")
     reader.finish()
+    state.require(LOAD, table.database, table.name)
     state.engine.truncate(table, partitions)
     return Result.ok()

@@ -94,6 +94,27 @@ class SessionState:
                 "42000",
             )
 
+    def require_global(self, privilege: str) -> None:
+        """The user as it is now must hold a privilege on the whole cluster."""
+        user = self.engine.users.get(self.user.name) or self.user
+        if not user.may(privilege):
+            raise EmulatorError(
+                "Access denied; you need (at least one of) the "
+                f"({privilege.removesuffix('_PRIV')}) privilege(s) for this operation",
+                1227,
+                "42000",
+            )
+
+    def require_on(self, privilege: str, database: str) -> None:
+        """The user as it is now must hold a privilege on a database."""
+        user = self.engine.users.get(self.user.name) or self.user
+        if not user.may(privilege, database):
+            raise EmulatorError(
+                f"Access denied for user '{user.name}'@'127.0.0.1' to database '{database}'",
+                1044,
+                "42000",
+            )
+
     def label(self) -> str:
         return f"label_{uuid.uuid4().hex}"
 
