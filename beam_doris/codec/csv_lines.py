@@ -28,7 +28,7 @@ proven that this cannot happen:
   in which every text is enclosed and escaped.
 
 The dialect is announced in headers, so that it holds for a whole load: a writer asks `fits` before
-it adds a batch to an open load, and begins another load in the dialect that `CsvDialect.choose`
+it adds a batch to an open load, and begins another load in the dialect that `choose_dialect`
 names. With separators that the user fixed, a value that does not fit is refused by name.
 """
 
@@ -36,7 +36,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -44,7 +43,8 @@ import pyarrow.compute as pc
 from beam_doris.codec.encoder import columns_header
 from beam_doris.codec.json_lines import body_of
 from beam_doris.codec.text_columns import is_text, json_text, plain_text
-from beam_doris.errors import ConfigError, RowEncodingError
+from beam_doris.errors import RowEncodingError
+from beam_doris.options.csv_dialect import CsvDialect
 from beam_doris.options.writing import LoadFormat
 from beam_doris.schema.arrow_types import doris_type_of
 from beam_doris.schema.table_schema import Column
@@ -55,74 +55,6 @@ _BYTE_ORDER_MARK = "\ufeff"
 _USE_OTHERS = "write it as JSON or Arrow, or leave the separators to the writer"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CsvDialect:
-    """How values and rows are told apart.
-
-    Args:
-        column_separator: Stands between values.
-        line_delimiter: Stands behind every row.
-        enclose: Stands around every text; None for a plain dialect.
-        escape: Stands before an `enclose` or itself inside an enclosed text.
-        fixed: Whether the user chose it, so that there is no other to turn to.
-    """
-
-    column_separator: str = "\x01"
-    line_delimiter: str = "\x02"
-    enclose: str | None = None
-    escape: str | None = None
-    fixed: bool = False
-
-    def __post_init__(self) -> None:
-        problems = []
-        if not self.column_separator or not self.line_delimiter:
-            problems.append("a separator is empty")
-        elif self.column_separator in self.line_delimiter or (
-            self.line_delimiter in self.column_separator
-        ):
-            problems.append("column_separator and line_delimiter: one holds the other")
-        for name in ("enclose", "escape"):
-            value = getattr(self, name)
-            if value is not None and (len(value) != 1 or ord(value) > 127):
-                problems.append(f"{name} is not a single ASCII character")
-        if problems:
-            raise ConfigError(problems, subject="CSV")
-
-    @staticmethod
-    def from_properties(properties: Mapping[str, str]) -> CsvDialect | None:
-        """The dialect that load properties fix; None where they fix none."""
-        names = ("column_separator", "line_delimiter", "enclose", "escape")
-        given = {name: decode_escapes(properties[name]) for name in names if name in properties}
-        if not given:
-            return None
-        given.setdefault("column_separator", "\t")
-        given.setdefault("line_delimiter", "\n")
-        return CsvDialect(**given, fixed=True)
-
-    @staticmethod
-    def choose(batch: pa.RecordBatch, columns: Sequence[Column]) -> CsvDialect:
-        """The first dialect that a batch fits into; the last takes every text."""
-        for dialect in CANDIDATES:
-            if CsvLinesEncoder(columns, dialect).fits(batch):
-                return dialect
-        return ENCLOSED
-
-    def headers(self) -> dict[str, str]:
-        """The dialect as stream-load headers, control characters as `\\xHH`."""
-        headers = {
-            "column_separator": _encode_escapes(self.column_separator),
-            "line_delimiter": _encode_escapes(self.line_delimiter),
-        }
-        if self.enclose is not None:
-            headers["enclose"] = self.enclose
-        if self.escape is not None:
-            headers["escape"] = self.escape
-        if self.enclose == '"':
-            # the server keeps double quotes unless told otherwise
-            headers["trim_double_quotes"] = "true"
-        return headers
-
-
 PLAIN = CsvDialect()
 ENCLOSED = CsvDialect(enclose="'", escape="\\")
 CANDIDATES = (
@@ -131,20 +63,14 @@ CANDIDATES = (
     CsvDialect(column_separator="\x1d\x1e\x1f\x03", line_delimiter="\x1c\x1e\x1f\x04"),
     ENCLOSED,
 )
-_DOUBLE_ESCAPES = {"\\n": "\n", "\\t": "\t", "\\r": "\r"}
 
 
-def decode_escapes(text: str) -> str:
-    """`\\xHH`, `\\n`, `\\t`, `\\r` as the characters they stand for in a header."""
-    return re.sub(
-        r"\\x([0-9A-Fa-f]{2})|\\[ntr]",
-        lambda match: chr(int(match[1], 16)) if match[1] else _DOUBLE_ESCAPES[match[0]],
-        text,
-    )
-
-
-def _encode_escapes(text: str) -> str:
-    return re.sub(r"[\x00-\x1f\x7f]", lambda match: f"\\x{ord(match[0]):02x}", text)
+def choose_dialect(batch: pa.RecordBatch, columns: Sequence[Column]) -> CsvDialect:
+    """The first dialect that a batch fits into; the last takes every text."""
+    for dialect in CANDIDATES:
+        if CsvLinesEncoder(columns, dialect).fits(batch):
+            return dialect
+    return ENCLOSED
 
 
 class CsvLinesEncoder:

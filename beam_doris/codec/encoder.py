@@ -23,6 +23,7 @@ from typing import Protocol
 
 import pyarrow as pa
 
+from beam_doris.options.csv_dialect import CsvDialect
 from beam_doris.options.table_id import quote
 from beam_doris.options.writing import LoadFormat, WriteOptions
 from beam_doris.schema.table_schema import Column
@@ -72,7 +73,7 @@ def encoder_for(
             Without it CSV texts are enclosed, which takes any text.
     """
     from beam_doris.codec.arrow_stream import ArrowStreamEncoder
-    from beam_doris.codec.csv_lines import ENCLOSED, CsvDialect, CsvLinesEncoder
+    from beam_doris.codec.csv_lines import ENCLOSED, CsvLinesEncoder, choose_dialect
     from beam_doris.codec.json_lines import JsonLinesEncoder
 
     if options.load_format is LoadFormat.ARROW:
@@ -81,5 +82,5 @@ def encoder_for(
         return JsonLinesEncoder(columns)
     dialect = CsvDialect.from_properties(options.load_properties)
     if dialect is None:
-        dialect = ENCLOSED if sample is None else CsvDialect.choose(sample, columns)
+        dialect = ENCLOSED if sample is None else choose_dialect(sample, columns)
     return CsvLinesEncoder(columns, dialect)

@@ -159,7 +159,7 @@ class DorisConnection:
     query_port: int | None = None
     flight_port: int | None = None
     auto_redirect: bool = True
-    host_map: Mapping[str, str] = field(default_factory=dict)
+    host_map: Mapping[str, str] = field(default_factory=dict, hash=False)
     timeouts: Timeouts = field(default_factory=Timeouts)
     retries: int = 3
 

@@ -25,6 +25,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 
 from beam_doris.errors import ConfigError
+from beam_doris.options.csv_dialect import CsvDialect
 
 _MIB = 1024 * 1024
 _GIB = 1024 * _MIB
@@ -175,7 +176,7 @@ class WriteOptions:
     buffer_count: int = 3
     enable_delete: bool = True
     ignore_update_before: bool = True
-    load_properties: Mapping[str, str] = field(default_factory=dict)
+    load_properties: Mapping[str, str] = field(default_factory=dict, hash=False)
 
     def __post_init__(self) -> None:
         problems = []
@@ -238,6 +239,11 @@ class WriteOptions:
             problems.append(
                 "load property 'group_commit' contradicts the mode; use mode=GroupCommit(...)"
             )
+        if self.load_format is LoadFormat.CSV:
+            try:
+                CsvDialect.from_properties(self.load_properties)
+            except ConfigError as error:
+                problems.extend(error.problems)
         stated = self.load_properties.get("format", self.load_format.value).lower()
         if stated != self.load_format.value:
             problems.append(

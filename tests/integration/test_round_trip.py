@@ -36,7 +36,7 @@ from beam_doris.client.sql import SqlClient
 from beam_doris.client.stream_load import StreamLoader
 from beam_doris.codec.arrow_stream import ArrowStreamEncoder
 from beam_doris.codec.compression import GzipStream, gzip_pieces
-from beam_doris.codec.csv_lines import ENCLOSED, CsvDialect, CsvLinesEncoder
+from beam_doris.codec.csv_lines import ENCLOSED, CsvLinesEncoder, choose_dialect
 from beam_doris.codec.encoder import Encoder
 from beam_doris.codec.json_lines import JsonLinesEncoder
 from beam_doris.codec.packing import RowPacker
@@ -152,7 +152,7 @@ def _encoder(name: str, columns: tuple[Column, ...], batch: pa.RecordBatch) -> E
         return JsonLinesEncoder(columns)
     if name == "arrow":
         return ArrowStreamEncoder(columns)
-    dialect = ENCLOSED if name == "enclosed csv" else CsvDialect.choose(batch, columns)
+    dialect = ENCLOSED if name == "enclosed csv" else choose_dialect(batch, columns)
     return CsvLinesEncoder(columns, dialect)
 
 

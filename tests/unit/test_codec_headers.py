@@ -24,18 +24,12 @@ import pyarrow as pa
 import pytest
 
 from beam_doris.codec.arrow_stream import ArrowStreamEncoder
-from beam_doris.codec.csv_lines import (
-    CANDIDATES,
-    ENCLOSED,
-    PLAIN,
-    CsvDialect,
-    CsvLinesEncoder,
-    decode_escapes,
-)
+from beam_doris.codec.csv_lines import CANDIDATES, ENCLOSED, PLAIN, CsvLinesEncoder, choose_dialect
 from beam_doris.codec.encoder import encoder_for
 from beam_doris.codec.json_lines import JsonLinesEncoder
 from beam_doris.codec.packing import RowPacker
 from beam_doris.errors import ConfigError, RowEncodingError, TypeMappingError
+from beam_doris.options.csv_dialect import CsvDialect, decode_escapes
 from beam_doris.options.writing import LoadFormat, WriteOptions
 from beam_doris.schema.table_schema import Column
 from beam_doris.schema.types import parse_type
@@ -123,17 +117,17 @@ def test_escapes_are_decoded_like_the_server_does() -> None:
 )
 def test_the_first_dialect_that_fits_is_chosen(text: str, dialect: CsvDialect) -> None:
     columns = _columns("INT", "STRING")
-    assert CsvDialect.choose(_batch(columns, (1, text)), columns) == dialect
+    assert choose_dialect(_batch(columns, (1, text)), columns) == dialect
 
 
 def test_an_empty_text_alone_in_its_line_is_enclosed() -> None:
     columns = _columns("STRING")
-    assert CsvDialect.choose(_batch(columns, ("",)), columns) == ENCLOSED
+    assert choose_dialect(_batch(columns, ("",)), columns) == ENCLOSED
 
 
 def test_a_byte_order_mark_at_the_beginning_is_enclosed() -> None:
     columns = _columns("STRING", "INT")
-    assert CsvDialect.choose(_batch(columns, ("\ufeffx", 1)), columns) == ENCLOSED
+    assert choose_dialect(_batch(columns, ("\ufeffx", 1)), columns) == ENCLOSED
 
 
 def test_no_separator_can_be_formed_by_its_neighbors() -> None:

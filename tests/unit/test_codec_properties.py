@@ -24,10 +24,11 @@ import pyarrow.compute as pc
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from beam_doris.codec.csv_lines import ENCLOSED, PLAIN, CsvDialect, CsvLinesEncoder
+from beam_doris.codec.csv_lines import ENCLOSED, PLAIN, CsvLinesEncoder, choose_dialect
 from beam_doris.codec.json_lines import JsonLinesEncoder
 from beam_doris.codec.packing import RowPacker
 from beam_doris.errors import ConfigError, RowEncodingError, TypeMappingError
+from beam_doris.options.csv_dialect import CsvDialect
 from beam_doris.schema.filters import raw_filter
 from beam_doris.schema.table_schema import Column
 from beam_doris.schema.types import DorisType, Kind, parse_type
@@ -86,7 +87,7 @@ def test_csv_in_the_chosen_dialect_splits_into_the_same_rows(
     rows: list[tuple[str | None, str | None]],
 ) -> None:
     batch = RowPacker(COLUMNS).pack(rows)
-    dialect = CsvDialect.choose(batch, COLUMNS)
+    dialect = choose_dialect(batch, COLUMNS)
     body = CsvLinesEncoder(COLUMNS, dialect).encode(batch).decode()
     assert (_split_enclosed(body) if dialect == ENCLOSED else _split_plain(body, dialect)) == rows
 

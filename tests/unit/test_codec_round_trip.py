@@ -32,9 +32,10 @@ import pytest
 
 from beam_doris.codec.arrow_stream import ArrowStreamEncoder
 from beam_doris.codec.compression import gzip_pieces
-from beam_doris.codec.csv_lines import ENCLOSED, CsvDialect, CsvLinesEncoder
+from beam_doris.codec.csv_lines import ENCLOSED, CsvLinesEncoder, choose_dialect
 from beam_doris.codec.json_lines import JsonLinesEncoder
 from beam_doris.codec.packing import RowPacker
+from beam_doris.options.csv_dialect import CsvDialect
 from beam_doris.options.table_id import TableId
 from beam_doris.schema.arrow_normalize import normalize
 from beam_doris.schema.python_values import to_dicts
@@ -193,7 +194,7 @@ def test_json_of_a_slice_holds_only_the_slice(type_text: str) -> None:
 @pytest.mark.parametrize("type_text", TYPES)
 def test_csv_in_the_chosen_dialect_keeps_every_value(type_text: str) -> None:
     batch, columns = _batch(type_text, EDGE_VALUES[type_text]), _columns(type_text)
-    dialect = CsvDialect.choose(batch, columns)
+    dialect = choose_dialect(batch, columns)
     body = CsvLinesEncoder(columns, dialect).encode(batch)
     _assert_same(_decode_csv(body, parse_type(type_text), dialect), EDGE_VALUES[type_text])
 

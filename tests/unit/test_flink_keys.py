@@ -20,6 +20,7 @@ from __future__ import annotations
 
 import warnings
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -284,3 +285,10 @@ def _same_default(key: Any) -> bool:
     if key.field == "WriteOptions.mode":
         return True
     return bool(native == parsed)
+
+
+def test_the_option_page_of_the_docs_is_current() -> None:
+    page = Path(__file__).parents[2] / "docs" / "options.md"
+    assert page.read_text(encoding="utf-8") == document.render(), (
+        "run python -m beam_doris.options.document > docs/options.md"
+    )

@@ -49,7 +49,9 @@ def test_a_connection_normalizes_its_nodes() -> None:
 
 def test_a_connection_survives_pickling() -> None:
     connection = DorisConnection(fenodes="h:1", username="u", password="p", host_map={"a": "b"})
-    assert pickle.loads(pickle.dumps(connection)) == connection
+    copy = pickle.loads(pickle.dumps(connection))
+    assert copy == connection
+    assert {connection: 1}[copy] == 1
 
 
 def test_a_connection_reports_all_problems_at_once() -> None:
@@ -195,6 +197,17 @@ def test_separators_become_header_safe() -> None:
     assert options.load_properties == {"column_separator": "\\x01", "line_delimiter": "\\x0a"}
     with pytest.raises(ConfigError, match="line break"):
         WriteOptions(load_properties={"where": "a = 1\r\nlabel: x"})
+
+
+def test_separators_that_no_server_could_read_are_refused_when_built() -> None:
+    with pytest.raises(ConfigError) as caught:
+        WriteOptions(
+            load_format=LoadFormat.CSV,
+            load_properties={"column_separator": "\\x0a", "line_delimiter": "\n", "enclose": "''"},
+        )
+    problems = "\n".join(caught.value.problems)
+    assert "one holds the other" in problems
+    assert "enclose is not a single ASCII character" in problems
 
 
 def test_modes_check_themselves() -> None:
