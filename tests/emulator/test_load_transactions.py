@@ -18,13 +18,17 @@
 
 from __future__ import annotations
 
+import base64
 import threading
 from collections.abc import Iterator
+from typing import Any
 
 import psutil
+import pyarrow as pa
 import pytest
 
 from beam_doris.emulator.catalog import KeysModel
+from beam_doris.emulator.users import LOAD
 from tests.emulator.load_cluster import ROOT, LoadCluster, Wire, cluster
 
 COMMA = {"column_separator": ","}
@@ -204,6 +208,130 @@ def test_wide_values_survive_expressions(doris: LoadCluster) -> None:
     number = "170141183460469231731687303715884105727"
     doris.load(f"1,{number}\n".encode(), {**COMMA, "columns": "k,x,v=cast(x as largeint)"})
     assert doris.rows() == [(1, int(number))]
+
+
+def test_a_load_that_fails_midway_is_answered_when_its_body_has_ended(doris: LoadCluster) -> None:
+    doris.table("k INT;v STRING")
+    with start(doris, {"format": "arrow", "label": "one"}) as wire:
+        assert wire.answer().status == 100
+        wire.socket.sendall(chunk(b"no arrow stream at all " * 4000) * 20)
+        wire.socket.sendall(b"0\r\n\r\n")
+        reply = wire.answer().json
+    assert reply["Status"] == "Fail"
+    assert reply["LoadBytes"] == 23 * 4000 * 20
+    assert doris.engine.transactions.load_state("d", "one") == "ABORTED"
+
+
+def test_a_grant_on_the_table_is_enough_for_both_phases(doris: LoadCluster) -> None:
+    doris.table("k INT")
+    doris.table("k INT", name="other")
+    for user, scope in (("mine", "d.t"), ("yours", "d.other")):
+        doris.engine.users.create(user)
+        doris.engine.users.grant(user, scope, [LOAD])
+    mine, yours = (
+        "Basic " + base64.b64encode(f"{user}:".encode()).decode() for user in ("mine", "yours")
+    )
+    txn_id = doris.load(b"1\n", {"two_phase_commit": "true"}, auth=mine)["TxnId"]
+    headers = {"txn_id": str(txn_id), "txn_operation": "commit"}
+
+    def commit(auth: str) -> Any:
+        path = "/api/d/_stream_load_2pc"
+        return doris.request("PUT", path, b"", headers, backend=0, auth=auth).json
+
+    assert "Access denied" in commit(yours)["msg"]
+    assert commit(mine)["status"] == "Success"
+
+
+def test_group_commit_names_a_label_of_its_own(doris: LoadCluster) -> None:
+    doris.table("k INT")
+    reply = doris.load(b"1\n", {"group_commit": "sync_mode"})
+    assert reply["GroupCommit"] is True
+    assert reply["Label"].startswith("group_commit_")
+    assert not {"TwoPhaseCommit", "BeginTxnTimeMs", "CommitAndPublishTimeMs"} & set(reply)
+    quiet = doris.load(b"2\n", {"group_commit": "sync_mode", "two_phase_commit": "true"})
+    assert quiet["TwoPhaseCommit"] == "true"
+
+
+def test_the_reply_has_its_keys_in_order(doris: LoadCluster) -> None:
+    doris.table("k TINYINT")
+    head = {"strict_mode": "true", "max_filter_ratio": "1", "comment": "c"}
+    assert list(doris.load(b"1\nx\n", head)) == [
+        "TxnId",
+        "Label",
+        "Comment",
+        "TwoPhaseCommit",
+        "Status",
+        "Message",
+        "NumberTotalRows",
+        "NumberLoadedRows",
+        "NumberFilteredRows",
+        "NumberUnselectedRows",
+        "LoadBytes",
+        "LoadTimeMs",
+        "BeginTxnTimeMs",
+        "StreamLoadPutTimeMs",
+        "ReadDataTimeMs",
+        "WriteDataTimeMs",
+        "ReceiveDataTimeMs",
+        "CommitAndPublishTimeMs",
+        "ErrorURL",
+        "FirstErrorMsg",
+    ]
+
+
+def test_a_load_by_sql_filters_and_computes_over_its_fields(doris: LoadCluster) -> None:
+    doris.table("k INT;c1 STRING")
+    sql = (
+        'insert into d.t (k, c1) select c2 + 1, upper(c1) from http_stream("format"="csv", '
+        '"column_separator"=",") where c2 > 1'
+    )
+    answer = doris.request("PUT", "/api/_http_stream", b"a,1\nb,2\nc,3\n", {"sql": sql}, backend=0)
+    reply = answer.json
+    assert (reply["NumberLoadedRows"], reply["NumberUnselectedRows"]) == (2, 1)
+    assert doris.rows() == [(3, "B"), (4, "C")]
+
+
+def test_texts_within_nested_arrow_values_are_read_as_their_types(doris: LoadCluster) -> None:
+    doris.table("k INT;v ARRAY<IPV6>;w ARRAY<JSON>")
+    table = pa.table(
+        {
+            "k": pa.array([1], pa.int32()),
+            "v": pa.array([["::2", None]]),
+            "w": pa.array([['{"a" : 1}']]),
+        }
+    )
+    sink = pa.BufferOutputStream()
+    with pa.ipc.new_stream(sink, table.schema) as writer:
+        writer.write_table(table)
+    reply = doris.load(sink.getvalue().to_pybytes(), {"format": "arrow"})
+    assert reply["Status"] == "Success", reply
+    assert doris.rows() == [(1, [2, None], ['{"a":1}'])]
+
+
+@pytest.mark.parametrize(
+    ("headers", "text"),
+    [
+        ({"max_filter_ratio": "2"}, "Invalid max_filter_ratio"),
+        ({"timeout": "0"}, "timeout"),
+        ({"exec_mem_limit": "2G"}, "Invalid mem limit format, 2G"),
+        ({"skip_lines": "-1"}, "skip_lines"),
+        ({"columns": "k,k"}, "Duplicate column: k"),
+        ({"columns": "k,v=nothing+1"}, "reference=nothing"),
+        ({"columns": "k,(v"}, "Syntax error in columns"),
+        ({"format": "json", "jsonpaths": "{"}, "Invalid json path"),
+        ({"format": "json", "jsonpaths": '["k"]'}, "Invalid json path"),
+        ({"compress_type": "lzo"}, "can't decompress lzo"),
+        ({"merge_type": "DELETE"}, "only supported in unique tables"),
+        ({"partial_columns": "true"}, "Only unique key merge on write"),
+        ({"hidden_columns": "x"}, "too many filtered rows"),
+    ],
+)
+def test_wrong_headers_are_named(doris: LoadCluster, headers: dict[str, str], text: str) -> None:
+    doris.table("k INT;v INT")
+    reply = doris.load(b"1,2\n", {**COMMA, **headers, "label": "one"})
+    assert reply["Status"] == "Fail"
+    assert text in reply["Message"]
+    assert doris.load(b"1,2\n", {**COMMA, "label": "one"})["Status"] == "Success"
 
 
 def test_a_load_may_be_far_larger_than_the_memory_it_takes(doris: LoadCluster) -> None:

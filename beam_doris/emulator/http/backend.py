@@ -42,7 +42,7 @@ from beam_doris.emulator.load.quality import ErrorLogs
 from beam_doris.emulator.load.reply import FAIL, LoadReply
 from beam_doris.emulator.load.request import parse_load_request
 from beam_doris.emulator.sql.executor import prepare_engine
-from beam_doris.emulator.users import LOAD
+from beam_doris.emulator.users import LOAD, User
 
 IDLE_SECONDS = 300.0
 
@@ -261,8 +261,7 @@ class BackendHttp:
         txn_id = _txn_id(text) if text else None
         facts = {"db": database, "txn_id": txn_id, "label": label, "backend": self._index}
         self._faults.at("be.2pc.headers", operation=operation, **facts)
-        if not user.may(LOAD, database):
-            raise EmulatorError(auth.privilege_text(LOAD))
+        self._check_tables(user, database, txn_id, label)
         if operation == "commit":
             transactions.commit_precommitted(database, txn_id=txn_id, label=label or None)
         else:
@@ -271,6 +270,19 @@ class BackendHttp:
         named = f"label [{label}] " if label else ""
         named += f"transaction [{txn_id}] " if txn_id is not None else ""
         return "Success", f"{named}{operation} successfully."
+
+    def _check_tables(self, user: User, database: str, txn_id: int | None, label: str) -> None:
+        """LOAD is asked for on each table of the transaction (P 3.1)."""
+        catalog = self._engine.catalog
+        if not catalog.has_database(database):
+            return
+        found = self._engine.transactions.find(
+            database, txn_id=txn_id, label=None if txn_id is not None else label
+        )
+        tables = [catalog.table_by_id(one) for one in (found[0].table_ids if found else ())]
+        for table in tables:
+            if table is not None and not user.may(LOAD, database, table.name):
+                raise EmulatorError(auth.privilege_text(LOAD))
 
 
 def _drain(request: Request) -> None:

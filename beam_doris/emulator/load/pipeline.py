@@ -55,10 +55,6 @@ from beam_doris.emulator.types import DorisType
 LATE = "transaction commit successfully, BUT data will be visible later"
 
 
-class Interrupted(Exception):
-    """The body broke off: there is nobody to answer."""
-
-
 @dataclass
 class LoadRun:
     """One load in progress.
@@ -70,7 +66,6 @@ class LoadRun:
         table_name: where its rows go.
         statement: the SQL of a load by SQL.
         before_commit: called when all rows are staged; may raise.
-        after_commit: called when the outcome is decided; may raise.
     """
 
     engine: Engine
@@ -79,7 +74,6 @@ class LoadRun:
     table_name: str
     statement: HttpStream | None = None
     before_commit: Callable[[LoadRun], None] | None = None
-    after_commit: Callable[[LoadRun], None] | None = None
     txn_id: int = -1
     label: str = ""
     quality: Quality = field(default_factory=Quality)
@@ -114,7 +108,6 @@ class LoadRun:
 
         Raises:
             LoadFailure: the transaction has been aborted.
-            Interrupted: so it has, and the client is gone.
         """
         with self._aborting():
             self._stage(source)
@@ -129,8 +122,6 @@ class LoadRun:
                     state = transactions.finish(self.txn_id).state
         if self.request.two_phase:
             self.times.commit = 0
-        if self.after_commit is not None:
-            self.after_commit(self)
         return state
 
     def _translate(self, text: str, types: Mapping[str, DorisType]) -> str:
