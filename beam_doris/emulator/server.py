@@ -198,12 +198,14 @@ class Emulator:
             node.start()
             stack.callback(node.stop)
         frontend = engine.frontend
-        flight = FrontendFlightServer(engine, tickets, port=self._wanted.get("fe_flight", 0))
-        stack.callback(flight.stop)
-        frontend.flight_port = flight.port
         mysql = MySqlServer(engine, HOST, self._wanted.get("fe_mysql", 0))
         stack.callback(mysql.stop)
         frontend.query_port = mysql.port
+        flight = FrontendFlightServer(
+            engine, tickets, mysql.directory, port=self._wanted.get("fe_flight", 0)
+        )
+        stack.callback(flight.stop)
+        frontend.flight_port = flight.port
         http = FrontendHttp(engine, port=self._wanted.get("fe_http", 0), control=self)
         stack.callback(http.stop)
         frontend.http_port = http.port

@@ -24,7 +24,7 @@ import pyarrow as pa
 import pyarrow.flight as flight
 import pytest
 
-from beam_doris.emulator import Emulator, Rule
+from beam_doris.emulator import Emulator, ManualClock, Rule
 from beam_doris.emulator.flight.messages import bytes_field, pack, unpack, varint_field
 
 
@@ -153,6 +153,39 @@ def test_a_closed_session_is_unauthenticated_and_leaves_no_result(
         client.statement("SELECT 1")
     with pytest.raises(KeyError):
         client.fetch(endpoint, authorized=False)
+
+
+def test_a_killed_session_is_unauthenticated(client: Client, emulator: Emulator) -> None:
+    other = Client(emulator)
+    number = other.run("SELECT CONNECTION_ID()").column(0)[0].as_py()
+    listed = client.run("SHOW PROCESSLIST")
+    assert str(number) in listed["Id"].to_pylist()
+    client.run(f"KILL {number}")
+    with pytest.raises(flight.FlightUnauthenticatedError):
+        other.statement("SELECT 1")
+    other.close()
+    assert client.run("SELECT 1").num_rows == 1
+
+
+def test_an_idle_session_ends_at_its_wait_timeout() -> None:
+    clock = ManualClock()
+    with Emulator(clock=clock) as emulator:
+        client = Client(emulator)
+        client.run("SET wait_timeout = 60")
+        clock.advance(59)
+        assert client.run("SELECT 1").num_rows == 1
+        clock.advance(61)
+        with pytest.raises(flight.FlightUnauthenticatedError):
+            client.statement("SELECT 1")
+        client.close()
+
+
+def test_several_statements_answer_with_the_last(client: Client) -> None:
+    assert client.run("USE information_schema; SELECT DATABASE()").column(0).to_pylist() == [
+        "information_schema"
+    ]
+    with pytest.raises(flight.FlightInternalError, match="only the last"):
+        client.statement("SELECT 1; SELECT 2")
 
 
 @pytest.mark.parametrize(("user", "password"), [("root", "wrong"), ("nobody", "")])

@@ -60,10 +60,12 @@ def statement_handle(ticket: bytes) -> bytes:
 
 def injected(rule: Rule) -> Exception:
     """The gRPC error that a rule asks for; a lost connection shows as UNAVAILABLE in gRPC."""
-    if rule.action not in ("status", "reset", "close", "kill_backend"):
-        return flight.FlightInternalError(f"unknown fault action {rule.action!r}")
-    kind = str(rule.args.get("code", "internal")) if rule.action == "status" else "unavailable"
-    return _ERRORS[kind](str(rule.args.get("message", "injected fault")))
+    kind, message = "unavailable", str(rule.args.get("message", "injected fault"))
+    if rule.action == "status":
+        kind = str(rule.args.get("code", "internal"))
+    elif rule.action not in ("reset", "close", "kill_backend"):
+        kind, message = "internal", f"unknown fault action {rule.action!r}"
+    return _ERRORS.get(kind, flight.FlightInternalError)(message)
 
 
 class Served:

@@ -51,9 +51,12 @@ from beam_doris.emulator.flight.messages import (
 from beam_doris.emulator.flight.sessions import FlightSession, Sessions
 from beam_doris.emulator.flight.statements import Laid, Statements
 from beam_doris.emulator.flight.tickets import Tickets
+from beam_doris.emulator.sql.directory import SessionDirectory
 from beam_doris.emulator.sql.executor import Session
 
 logger = logging.getLogger(__name__)
+
+MOST_SESSIONS = 1024  #: qe_max_connection
 
 _SESSION = "session"
 _CLOSED = 1  #: CloseSessionResult.CLOSED
@@ -80,11 +83,18 @@ class FrontendFlightServer(flight.FlightServerBase):
     """Logs in, executes, and names the endpoints that hold the rows."""
 
     def __init__(
-        self, engine: Engine, tickets: Tickets, *, port: int = 0, most_sessions: int = 1024
+        self,
+        engine: Engine,
+        tickets: Tickets,
+        directory: SessionDirectory,
+        *,
+        port: int = 0,
+        most_sessions: int = MOST_SESSIONS,
     ) -> None:
         self._engine = engine
         self._tickets = tickets
-        self._sessions = Sessions(engine.clock.now, most_sessions, tickets.drop_session)
+        self._sessions = Sessions(engine.clock.now, most_sessions, directory, tickets.drop_session)
+        self._directory = directory
         self._statements = Statements(engine, tickets)
         self._served = Served(engine.faults)
         super().__init__(
@@ -169,7 +179,12 @@ class FrontendFlightServer(flight.FlightServerBase):
         user = self._engine.users.check_plain(name, password)
         if user is None:
             return None
-        return self._sessions.open(name, Session(self._engine, user))
+        return self._sessions.open(
+            name,
+            lambda number: Session(
+                self._engine, user, connection_id=number, directory=self._directory
+            ),
+        )
 
     def _execute(self, session: FlightSession, sql: str, parameters: tuple[Any, ...] = ()) -> Laid:
         try:

@@ -18,14 +18,17 @@
 
 from __future__ import annotations
 
+import itertools
 import secrets
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from beam_doris.emulator.sql.directory import SessionDirectory, SessionEntry
 from beam_doris.emulator.sql.executor import Session
 
 TOKEN_SECONDS = 86400.0  #: arrow_flight_token_alive_time_second
+FIRST_CONNECTION_ID = 1_000_001  #: apart from the ids of MySQL connections
 
 
 class TooManySessions(Exception):
@@ -39,21 +42,41 @@ class FlightSession:
     token: str
     user: str
     sql: Session
+    entry: SessionEntry
     used: float
     prepared: dict[bytes, str] = field(default_factory=dict)
     bound: dict[bytes, tuple[object, ...]] = field(default_factory=dict)
     lock: threading.RLock = field(default_factory=threading.RLock)
 
+    @property
+    def idle_seconds(self) -> float:
+        """How long the session may lie idle: its token's life, or its wait_timeout."""
+        text = self.sql.state.variables.get("wait_timeout")
+        return min(TOKEN_SECONDS, float(text)) if text.isdigit() else TOKEN_SECONDS
+
 
 class Sessions:
-    """All live sessions of the frontend."""
+    """All live sessions of the frontend.
+
+    Args:
+        now: the emulator's clock.
+        most: how many sessions may be open.
+        directory: where SHOW PROCESSLIST and KILL find them, beside the MySQL connections.
+        on_close: told the token of a session that ended.
+    """
 
     def __init__(
-        self, now: Callable[[], float], most: int, on_close: Callable[[str], None]
+        self,
+        now: Callable[[], float],
+        most: int,
+        directory: SessionDirectory,
+        on_close: Callable[[str], None],
     ) -> None:
         self._now = now
         self._most = most
+        self._directory = directory
         self._on_close = on_close
+        self._ids = itertools.count(FIRST_CONNECTION_ID)
         self._sessions: dict[str, FlightSession] = {}
         self._lock = threading.Lock()
 
@@ -61,20 +84,22 @@ class Sessions:
         with self._lock:
             return len(self._sessions)
 
-    def open(self, user: str, sql: Session) -> FlightSession:
-        """A new session under a token nobody can guess."""
+    def open(self, user: str, make: Callable[[int], Session]) -> FlightSession:
+        """A new session under a token nobody can guess; ``make`` gets its connection id."""
         self._forget_idle()
+        token, number = secrets.token_urlsafe(24), next(self._ids)
+        entry = SessionEntry(
+            id=number, user=user, host="127.0.0.1", hang_up=lambda: self.close(token)
+        )
         session = FlightSession(
-            token=secrets.token_urlsafe(24), user=user, sql=sql, used=self._now()
+            token=token, user=user, sql=make(number), entry=entry, used=self._now()
         )
         with self._lock:
-            mine = sum(other.user == user for other in self._sessions.values())
-            if mine < self._most:
-                self._sessions[session.token] = session
+            if len(self._sessions) < self._most:
+                self._sessions[token] = session
+                self._directory.add(entry)
                 return session
-        raise TooManySessions(
-            f"Reach limit of connections. Total: {self._most}, User: {user}, Current: {mine}"
-        )
+        raise TooManySessions(f"Reach limit of connections. Total: {self._most}, User: {user}")
 
     def find(self, token: str) -> FlightSession | None:
         """The session of a token, None when the token is unknown or has lapsed."""
@@ -101,11 +126,12 @@ class Sessions:
     def _forget_idle(self) -> None:
         now = self._now()
         with self._lock:
-            idle = [one for one in self._sessions.values() if now - one.used > TOKEN_SECONDS]
+            idle = [one for one in self._sessions.values() if now - one.used > one.idle_seconds]
             for session in idle:
                 del self._sessions[session.token]
         for session in idle:
             self._end(session)
 
     def _end(self, session: FlightSession) -> None:
+        self._directory.remove(session.entry.id)
         self._on_close(session.token)

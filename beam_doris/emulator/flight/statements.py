@@ -68,6 +68,7 @@ class Statements:
     def run(self, session: FlightSession, sql: str, parameters: tuple[Any, ...] = ()) -> Laid:
         """Execute a statement now; raises `EmulatorError`."""
         with session.lock:
+            session.entry.doing("Query", sql, session.sql.database)
             *before, last = session.sql.split(sql)
             for statement in before:
                 if session.sql.execute(statement).kind == "rows":
