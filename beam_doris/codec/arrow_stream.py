@@ -26,9 +26,8 @@ from collections.abc import Mapping, Sequence
 
 import pyarrow as pa
 
-from beam_doris.codec.encoder import columns_header
+from beam_doris.codec.encoder import check_columns, columns_header
 from beam_doris.codec.text_columns import plain_text
-from beam_doris.errors import RowEncodingError
 from beam_doris.options.writing import LoadFormat
 from beam_doris.schema.arrow_types import doris_type_of
 from beam_doris.schema.table_schema import Column
@@ -55,8 +54,7 @@ class ArrowStreamEncoder:
         """One batch as a complete IPC stream; nothing for a batch without rows."""
         if not batch.num_rows:
             return b""
-        if batch.schema.names != self._names:
-            raise RowEncodingError("the batch's columns are not those of the load, in its order")
+        check_columns(batch, self._names)
         arrays = [
             _loadable(column, doris_type_of(field), field)
             for column, field in zip(batch.columns, batch.schema, strict=True)

@@ -40,7 +40,7 @@ from collections.abc import Mapping, Sequence
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from beam_doris.codec.encoder import columns_header
+from beam_doris.codec.encoder import check_columns, columns_header
 from beam_doris.codec.json_lines import body_of
 from beam_doris.codec.text_columns import is_text, json_text, plain_text
 from beam_doris.errors import RowEncodingError
@@ -111,6 +111,7 @@ class CsvLinesEncoder:
         """
         if not batch.num_rows:
             return b""
+        check_columns(batch, self._names)
         dialect = self.dialect
         texts = [
             self._column(column, field)

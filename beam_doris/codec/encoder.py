@@ -23,6 +23,7 @@ from typing import Protocol
 
 import pyarrow as pa
 
+from beam_doris.errors import RowEncodingError
 from beam_doris.options.csv_dialect import CsvDialect
 from beam_doris.options.table_id import quote
 from beam_doris.options.writing import LoadFormat, WriteOptions
@@ -58,6 +59,16 @@ class Encoder(Protocol):
 def columns_header(names: Sequence[str]) -> str:
     """The `columns` header: all names in backticks, in the order of the body."""
     return ",".join(quote(name) for name in names)
+
+
+def check_columns(batch: pa.RecordBatch, names: Sequence[str]) -> None:
+    """Makes sure that a batch has the columns of its load, in the load's order.
+
+    Raises:
+        RowEncodingError: it has not, so that values would land in the wrong columns.
+    """
+    if batch.schema.names != list(names):
+        raise RowEncodingError("the batch's columns are not those of the load, in its order")
 
 
 def encoder_for(

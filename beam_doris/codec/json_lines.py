@@ -39,7 +39,7 @@ import orjson
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from beam_doris.codec.encoder import columns_header
+from beam_doris.codec.encoder import check_columns, columns_header
 from beam_doris.codec.text_columns import (
     MAX_SAFE_INTEGER,
     is_text,
@@ -94,6 +94,7 @@ class JsonLinesEncoder:
         """One batch as lines, each with its line feed."""
         if not batch.num_rows:
             return b""
+        check_columns(batch, self._names)
         parts: list[Any] = []
         for piece, column, field in zip(self._pieces, batch.columns, batch.schema, strict=True):
             parts.append(pa.scalar(piece.decode(), pa.large_string()))

@@ -191,11 +191,13 @@ def test_bytes_have_no_text_form(encoder: Any) -> None:
         encoder(nested).encode(_batch(nested, ([b"x"],)))
 
 
-def test_arrow_refuses_another_column_order() -> None:
+@pytest.mark.parametrize("encoder", [JsonLinesEncoder, CsvLinesEncoder, ArrowStreamEncoder])
+def test_another_column_order_is_refused(encoder: Any) -> None:
     columns = _columns("INT", "STRING")
-    batch = _batch(columns, (1, "x")).select(["c`1", "c`0"])
-    with pytest.raises(RowEncodingError, match="in its order"):
-        ArrowStreamEncoder(columns).encode(batch)
+    batch = _batch(columns, (1, "x"))
+    for names in (["c`1", "c`0"], ["c`0"]):
+        with pytest.raises(RowEncodingError, match="in its order"):
+            encoder(columns).encode(batch.select(names))
 
 
 def test_dicts_that_do_not_fit_are_refused_by_name() -> None:
