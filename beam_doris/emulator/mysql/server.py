@@ -92,7 +92,8 @@ class MySqlServer:
             thread.daemon = True
             with self._lock:
                 self._open[number] = (client, thread)
-            thread.start()
+                # started under the lock: a stop joins only threads that run
+                thread.start()
 
     def _serve(self, client: socket.socket, host: str, number: int) -> None:
         try:
