@@ -65,7 +65,7 @@ def injected(rule: Rule) -> Exception:
         kind = str(rule.args.get("code", "internal"))
     elif rule.action not in ("reset", "close", "kill_backend"):
         kind, message = "internal", f"unknown fault action {rule.action!r}"
-    return _ERRORS.get(kind, flight.FlightInternalError)(message)
+    return (_ERRORS.get(kind) or _ERRORS["internal"])(message)
 
 
 class Served:
