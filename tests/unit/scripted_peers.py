@@ -133,13 +133,15 @@ class PeerStream:
         self._request: Request | None = None
         self._cut: int | None = None
         self._done = False
+        self._deaf = False
 
     def send(self, data: Bytes, deadline: Deadline) -> None:
         deadline.check("sending")
         if self._ended:
             raise ConnectionLost(f"{self._node} hung up", host=self._node)
-        self._incoming += data
-        self._advance()
+        if not self._deaf:
+            self._incoming += data
+            self._advance()
 
     def receive(self, limit: int, deadline: Deadline) -> bytes:
         if self._outgoing:
@@ -189,6 +191,8 @@ class PeerStream:
             self._cut = first.after
         elif first is not None:
             self._answer(first)
+            # a body that is not wanted any more is not listened to
+            self._deaf = headers.get("content-length", "0") != "0" or "transfer-encoding" in headers
             return
         if "expect" in headers:
             self._outgoing += b"HTTP/1.1 100 Continue\r\n\r\n"
