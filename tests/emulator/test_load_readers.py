@@ -24,12 +24,14 @@ import io
 import json
 import zlib
 from typing import Any
+from unittest import mock
 
 import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from beam_doris.emulator.load import csv_reader
 from beam_doris.emulator.load.arrow_reader import ArrowReader
 from beam_doris.emulator.load.body import ByteSource, decompressed, line_blocks
 from beam_doris.emulator.load.chunk import Reader
@@ -130,6 +132,29 @@ def test_the_fast_and_the_slow_way_agree(rows: list[list[str]]) -> None:
     assert read(fast)[0] == read(slow)[0]
     wanted = [row for row in rows if len(row) == 2 and row != [""]]
     assert len(read(CsvReader(Pieces(body), CsvFormat(separator=b","), fields))[0]) == len(wanted)
+
+
+QUOTABLE = st.text(st.sampled_from('ab",\\\n|'), max_size=5)
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    st.lists(st.tuples(QUOTABLE, QUOTABLE), max_size=8),
+    st.integers(min_value=1, max_value=30),
+    st.booleans(),
+)
+def test_enclosed_rows_come_back_whatever_they_hold_and_however_they_arrive(
+    rows: list[tuple[str, str]], size: int, last: bool
+) -> None:
+    def enclosed(text: str) -> str:
+        plain = not set(text) & set('",\\\n')
+        return text if plain else '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
+
+    body = "\n".join(",".join(map(enclosed, row)) for row in rows) + ("\n" if last else "")
+    form = CsvFormat(separator=b",", enclose=b'"', escape=b"\\", trim_quotes=True)
+    with mock.patch.object(csv_reader, "CHUNK_BYTES", size):
+        reader = CsvReader(Pieces(body.encode(), size), form, ["a", "b"])
+        assert read(reader) == (rows, [])
 
 
 @pytest.mark.parametrize("size", [1, 3, 7, 1 << 20])

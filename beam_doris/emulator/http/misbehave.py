@@ -87,8 +87,8 @@ class Misbehavior:
             return None
         if action == "half_response":
             return int(args.get("bytes", 10))
-        if action in ("reset", "close"):
-            raise DropConnection(reset=action == "reset")
+        if action in ("reset", "rst", "close"):
+            raise DropConnection(reset=action != "close")
         if action == "kill_backend" and self.die is not None:
             threading.Thread(target=self.die, name="backend-death", daemon=True).start()
             raise DropConnection(reset=True)
@@ -103,6 +103,10 @@ class Misbehavior:
 
 
 def _answer(action: str, args: Any) -> Response:
+    if action not in ("status", "redirect"):
+        # a plan that asks for what is not there must not look like a fault
+        text = f"the emulator does not support the fault action {action!r} here"
+        return Response(status=500, body=text.encode(), content_type="text/plain;charset=utf-8")
     if action == "redirect":
         location = str(args["location"])
         return Response(status=307, headers=(("Location", location),), content_type="text/html")

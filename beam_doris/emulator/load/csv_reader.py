@@ -242,6 +242,7 @@ class _Enclosed:
         self._separator = form.separator
         self._delimiter = form.delimiter
         self._enclose = form.enclose
+        self._escape = form.escape
         enclose, escape = re.escape(form.enclose), re.escape(form.escape)
         plain = b"[^" + enclose + (escape if form.escape else b"") + b"]"
         pair = enclose + enclose
@@ -254,11 +255,13 @@ class _Enclosed:
     ) -> tuple[list[bytes] | None, bytes, int] | None:
         """Fields, text and end of the record at ``start``; None: more bytes are needed."""
         line_end = data.find(self._delimiter, start)
-        if line_end >= 0 and data.find(self._enclose, start, line_end) < 0:
+        if line_end >= 0:
             text = data[start:line_end]
             if self._delimiter == b"\n":
                 text = text.removesuffix(b"\r")
-            return text.split(self._separator), text, line_end + len(self._delimiter)
+            fields = text.split(self._separator)
+            if self._enclose not in text or self._all_closed(text, fields):
+                return fields, text, line_end + len(self._delimiter)
         parts: list[bytes] = []
         at = start
         while True:
@@ -280,6 +283,16 @@ class _Enclosed:
                 text = text[:-1]
                 parts[-1] = parts[-1].removesuffix(b"\r")
             return parts, text, stop + len(self._delimiter) if line_end >= 0 else stop
+
+    def _all_closed(self, text: bytes, fields: list[bytes]) -> bool:
+        """Whether every enclosed field is a whole one: no separator stands inside of any."""
+        enclose = self._enclose
+        if self._escape and self._escape in text:
+            return False
+        return all(
+            enclose not in one or (one[:1] == enclose == one[-1:] and one.count(enclose) == 2)
+            for one in fields
+        )
 
     def _field_end(self, data: bytes, at: int) -> int | None:
         """Where an enclosed field ends; ``at`` for a plain one; None when it never closes."""

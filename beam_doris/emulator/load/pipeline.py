@@ -74,13 +74,13 @@ class LoadRun:
     table_name: str
     statement: HttpStream | None = None
     before_commit: Callable[[LoadRun], None] | None = None
-    txn_id: int = -1
-    label: str = ""
-    quality: Quality = field(default_factory=Quality)
-    times: LoadTimes = field(default_factory=LoadTimes)
-    _started: float = field(default_factory=time.monotonic)
-    _table: Table | None = None
-    _plan: LoadPlan | None = None
+    txn_id: int = field(default=-1, init=False)
+    label: str = field(default="", init=False)
+    quality: Quality = field(default_factory=Quality, init=False)
+    times: LoadTimes = field(default_factory=LoadTimes, init=False)
+    _started: float = field(default_factory=time.monotonic, init=False)
+    _table: Table | None = field(default=None, init=False)
+    _plan: LoadPlan | None = field(default=None, init=False)
 
     def begin(self) -> None:
         """Begin the transaction and check the plan, before the body is asked for.
