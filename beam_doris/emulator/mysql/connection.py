@@ -60,6 +60,7 @@ HANG_SECONDS = 60.0
 ER_ACCESS_DENIED = 1045
 ER_UNKNOWN_COMMAND = 1047
 ER_UNKNOWN_STATEMENT = 1243
+_GO_ON = ("slow", "delay")  #: fault actions after which the statement runs
 
 
 @dataclass(slots=True)
@@ -248,18 +249,18 @@ class ClientConnection:
         if rule is None:
             return False
         self._misbehave(rule)
-        return rule.action != "slow"
+        return rule.action not in _GO_ON
 
     def _misbehave(self, rule: Rule) -> None:
         if rule.action == "error":
             raise EmulatorError(
                 str(rule.args.get("message", "injected fault")), int(rule.args.get("code", 1105))
             )
-        if rule.action in ("hang", "slow"):
+        if rule.action == "hang" or rule.action in _GO_ON:
             self._closed.wait(float(rule.args.get("seconds", HANG_SECONDS)))
-            if rule.action == "slow":
+            if rule.action in _GO_ON:
                 return
-        elif rule.action == "rst":
+        elif rule.action in ("rst", "reset"):
             self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         else:
             raise EmulatorError(f"the emulator does not support the fault action {rule.action!r}")
