@@ -22,6 +22,8 @@ starts an emulated cluster of three backends and needs no server. Against a real
 
     DORIS_PASSWORD=... python -m pipelines.quickstart --fenodes doris:8030 --query-port 9030
 
+Every other argument is Beam's, such as --runner=DirectRunner.
+
 It loads the New York flights of 2013 into five tables, each in another form; reads the flights
 back by Arrow Flight and by Thrift; computes the mean arrival delay by carrier and month with Beam;
 writes it; and holds every table against DuckDB, which reads the data's own files. Whatever is
@@ -298,7 +300,7 @@ def cluster_of(args: argparse.Namespace) -> Iterator[Cluster]:
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs the demo; 0 when everything is as it should be."""
     args, beam_args = _parser().parse_known_args(argv)
-    runner = PipelineOptions(beam_args or ["--runner=DirectRunner"])
+    runner = PipelineOptions(beam_args or ["--runner=FnApiRunner"])
     with tempfile.TemporaryDirectory() as folder, cluster_of(args) as cluster:
         user, password = cluster.connection.credentials()
         host = cluster.connection.frontends[0].host

@@ -88,19 +88,18 @@ def check_read(request: ReadRequest) -> TableSchema:
     problems.raise_if_any(request.table)
     assert schema is not None
     selected = problems.attempt(lambda: selected_schema(schema, request.columns))
-    problems.extend(_filter_problems(frontend, request))
+    problems.extend(_filter_problems(frontend, request, schema))
     problems.raise_if_any(request.table)
     assert selected is not None
     return selected
 
 
-def _filter_problems(frontend: Frontend, request: ReadRequest) -> list[str]:
-    """Lets the server judge the condition, on no rows."""
+def _filter_problems(frontend: Frontend, request: ReadRequest, schema: TableSchema) -> list[str]:
+    """Lets the server judge the condition, by the very call that will plan the read."""
     if request.filter is None:
         return []
-    probe = f"SELECT 1 FROM {request.table.sql()} WHERE ({request.filter}\n) LIMIT 0"
     try:
-        frontend.query(probe, request.table.database)
+        frontend.plan(request.table, schema.names[:1], request.filter)
     except (QueryError, NotFoundError) as error:
         return [f"the server refuses the filter: {error.message}"]
     return []

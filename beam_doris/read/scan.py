@@ -20,6 +20,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator
+from contextlib import closing
 from typing import Any
 
 import apache_beam as beam
@@ -32,7 +33,6 @@ from beam_doris.read.request import ReadRequest, ScanPlan, ScanTask
 from beam_doris.read.restriction import TabletRestrictions
 from beam_doris.read.scanners import TabletScanner, open_scanner
 from beam_doris.schema.arrow_normalize import normalize
-from beam_doris.schema.table_schema import TableSchema
 
 # A split of many tablets is read in about so many scans: few enough to keep the cost of opening
 # them small, enough for a runner to have something left to split off.
@@ -104,11 +104,9 @@ class ScanFn(beam.DoFn):
             backend = replicas[attempt % len(replicas)]
             emitted = False
             try:
-                with Stopwatch() as watch:
-                    for batch in self._batches(plan, backend, tablets):
-                        emitted = True
-                        yield batch
-                self._metrics.scan_time.update(watch.milliseconds)
+                for batch in self._batches(plan, backend, tablets):
+                    emitted = True
+                    yield batch
                 self._metrics.tablets.inc(len(tablets))
                 return
             except DorisError as error:
@@ -125,17 +123,22 @@ class ScanFn(beam.DoFn):
     ) -> Iterator[pa.RecordBatch]:
         if self._scanner is None:
             self._scanner = open_scanner(self._request, plan)
-        for raw in self._scanner.scan(backend, tablets):
-            if raw.num_rows == 0:
-                continue
-            batch = self._normalized(raw, plan.schema)
-            self._metrics.rows.inc(batch.num_rows)
-            self._metrics.bytes.inc(batch.nbytes)
-            self._metrics.batches.inc()
-            yield batch
+        with closing(self._scanner.scan(backend, tablets)) as scan:
+            while True:
+                # only the waiting for the server is timed, not what happens to the rows after
+                with Stopwatch() as watch:
+                    raw = next(scan, None)
+                self._metrics.scan_time.update(watch.milliseconds)
+                if raw is None:
+                    return
+                if raw.num_rows:
+                    yield self._counted(normalize(raw, plan.schema))
 
-    def _normalized(self, raw: pa.RecordBatch, schema: TableSchema) -> pa.RecordBatch:
-        return normalize(raw, schema)
+    def _counted(self, batch: pa.RecordBatch) -> pa.RecordBatch:
+        self._metrics.rows.inc(batch.num_rows)
+        self._metrics.bytes.inc(batch.nbytes)
+        self._metrics.batches.inc()
+        return batch
 
     def _broken_off(self, error: DorisError, backend: str) -> TransientError:
         return whole(

@@ -18,10 +18,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Protocol
-
-import pyarrow as pa
+from collections.abc import Generator
+from typing import Any, Protocol, cast
 
 from beam_doris.beam_support.client_pool import shared_client
 from beam_doris.client.contracts import FlightOptions, ScanOptions, TabletGroup
@@ -32,11 +30,14 @@ from beam_doris.options.reading import ReadProtocol
 from beam_doris.options.table_id import quote
 from beam_doris.read.request import ReadRequest, ScanPlan
 
+# Closing it ends the scan on the server.
+ScanIterator = Generator[Any, None, None]
+
 
 class TabletScanner(Protocol):
     """Reads tablets; batches come as the server sends them, not yet normalized."""
 
-    def scan(self, backend: str, tablets: tuple[int, ...]) -> Iterator[pa.RecordBatch]:
+    def scan(self, backend: str, tablets: tuple[int, ...]) -> ScanIterator:
         """All matching rows of the tablets, from this backend where the protocol lets us choose."""
 
     def close(self) -> None:
@@ -58,10 +59,11 @@ class ThriftTablets:
             query_timeout=request.connection.timeouts.query,
         )
 
-    def scan(self, backend: str, tablets: tuple[int, ...]) -> Iterator[pa.RecordBatch]:
+    def scan(self, backend: str, tablets: tuple[int, ...]) -> ScanIterator:
         """One scan context on that backend, closed in the end."""
         group = TabletGroup(backend=backend, tablets=tablets)
-        return self._client.scan(group, self._table, self._opaque, self._options)
+        scan = self._client.scan(group, self._table, self._opaque, self._options)
+        return cast(ScanIterator, scan)
 
     def close(self) -> None:
         """Nothing: every scan closes its own context."""
@@ -87,9 +89,9 @@ class FlightTablets:
         # the line break ends a comment that the condition may end with
         return sql if self._filter is None else f"{sql} WHERE ({self._filter}\n)"
 
-    def scan(self, backend: str, tablets: tuple[int, ...]) -> Iterator[pa.RecordBatch]:  # noqa: ARG002
+    def scan(self, backend: str, tablets: tuple[int, ...]) -> ScanIterator:  # noqa: ARG002
         """Runs the statement; which replica serves it is the frontend's choice."""
-        return self._session.query(self.statement(tablets))
+        return cast(ScanIterator, self._session.query(self.statement(tablets)))
 
     def close(self) -> None:
         """Ends the session, which counts against the user's connections."""

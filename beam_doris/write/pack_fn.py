@@ -33,6 +33,7 @@ from apache_beam.utils.windowed_value import WindowedValue
 from beam_doris.beam_support.metrics import WriteMetrics
 from beam_doris.beam_support.step_errors import whole
 from beam_doris.errors import RowEncodingError, SchemaError
+from beam_doris.options.writing import LoadFormat
 from beam_doris.write.checking import fetch_schema
 from beam_doris.write.elements import ACCEPTED, Form, form_of, is_empty
 from beam_doris.write.encoding import Chunk
@@ -101,6 +102,8 @@ class PackFn(beam.DoFn):
                 f"the element is {what}, not a row; write {ACCEPTED}", table=self._job.table
             )
         if form is Form.LINE:
+            if self._job.options.load_format is LoadFormat.ARROW:
+                raise RowEncodingError("a raw line cannot be sent as Arrow; use CSV or JSON")
             return LineBuffer(self._job)
         if len(self._buffers) >= _MAX_COLUMN_SETS:
             raise RowEncodingError(

@@ -18,6 +18,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, Protocol
 
 import apache_beam as beam
@@ -68,6 +69,8 @@ def row_shape(element: Any) -> Any:
         return (pa.RecordBatch, *element.schema.names)
     if kind is tuple:
         return (kind, len(element))
+    if isinstance(element, Mapping):
+        return tuple(element)
     return kind
 
 
@@ -191,7 +194,10 @@ class ArrowBuffer:
         chunks: list[pa.RecordBatch] = []
         refused: Refused = []
         for element in elements:
-            chosen = element if self._columns is None else element.select(list(self._columns))
+            chosen = element
+            if self._columns is not None:
+                given = element.schema.names
+                chosen = element.select([name for name in self._columns if name in given])
             try:
                 batch = self._packer.conform(chosen)
             except SchemaError as error:

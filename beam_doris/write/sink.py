@@ -30,11 +30,10 @@ from apache_beam.transforms.window import GlobalWindows
 from beam_doris.beam_support import coders as _coders  # noqa: F401  (registers the batch coder)
 from beam_doris.beam_support.checks import Problems
 from beam_doris.beam_support.runners import RunnerKind
-from beam_doris.client.labels import is_legal, new_run_id
+from beam_doris.client.labels import new_run_id
 from beam_doris.options.connection import DorisConnection
 from beam_doris.options.table_id import TableId
 from beam_doris.options.writing import WriteMode, WriteOptions
-from beam_doris.schema.table_schema import TableSchema
 from beam_doris.write.checking import (
     SUBJECT,
     check_elements,
@@ -51,8 +50,6 @@ from beam_doris.write.result import FailedRow, WriteResult
 from beam_doris.write.token import CommittedLoad, LoadToken
 
 _log = logging.getLogger(__name__)
-
-_MAX_RUN_ID = 24
 
 
 class WriteToDoris(beam.PTransform):
@@ -75,9 +72,7 @@ class WriteToDoris(beam.PTransform):
         mode: The delivery guarantee, in place of `options.mode`.
         on_row_error: `"fail"`, or `"dead_letter"`: elements that are no rows of the table leave
             through `result.failed_rows`, which you must then store.
-        run_id: What tells the loads of this run from others; drawn when it is not given.
-        schema: The table's schema, where the frontend cannot be asked when the pipeline is built.
-        validate: Ask the frontend now about the table.
+        validate: Ask the frontend now about the table; else the workers do when they start.
 
     Returns:
         A `WriteResult` with `committed_loads` and `failed_rows`.
@@ -102,8 +97,6 @@ class WriteToDoris(beam.PTransform):
         options: WriteOptions | None = None,
         mode: WriteMode | None = None,
         on_row_error: str | OnRowError = OnRowError.FAIL,
-        run_id: str | None = None,
-        schema: TableSchema | None = None,
         validate: bool = True,
     ) -> None:
         super().__init__()
@@ -116,8 +109,6 @@ class WriteToDoris(beam.PTransform):
             columns = None
         if columns is not None and not columns:
             problems.add("columns is empty; leave it out to write what the elements carry")
-        if run_id is not None and not (is_legal(run_id) and len(run_id) <= _MAX_RUN_ID):
-            problems.add(f"run_id has 1..{_MAX_RUN_ID} letters, digits, '-', '_' or ':'")
         table_id = problems.attempt(lambda: TableId.parse(table))
         policy = problems.attempt(lambda: OnRowError.parse(on_row_error))
         chosen = options if options is not None else WriteOptions()
@@ -127,15 +118,13 @@ class WriteToDoris(beam.PTransform):
         problems.raise_if_any(table)
         assert table_id is not None
         assert policy is not None
-        if validate:
-            schema = fetch_schema(connection, table_id)
         self._job = WriteJob(
             connection=connection,
             table=table_id,
             label_prefix=label_prefix,
-            run_id=run_id or new_run_id(),
+            run_id=new_run_id(),
             columns=None if columns is None else tuple(columns),
-            schema=schema,
+            schema=fetch_schema(connection, table_id) if validate else None,
             options=chosen,
             on_row_error=policy,
         )

@@ -46,7 +46,7 @@ class Files:
             # the hours end in Z; as UTC wall clock they are what the tables hold
             self._duckdb.execute("SET TimeZone = 'UTC'")
             self._duckdb.execute(
-                f"CREATE VIEW {table} AS SELECT * FROM "
+                f"CREATE TABLE {table} AS SELECT * FROM "
                 f"read_csv('{quoted}', header = true, nullstr = '{MISSING}', sample_size = -1)"
             )
 

@@ -42,8 +42,8 @@ class Person(NamedTuple):
     """An element with names."""
 
     id: int
-    name: str
-    score: float
+    name: str | None
+    score: float | None
 
 
 @pytest.fixture(scope="module")
@@ -257,7 +257,7 @@ def test_a_load_that_expired_before_its_commit_fails_the_pipeline(
 ) -> None:
     # without the early commit, and with an hour between the load and its commit
     monkeypatch.setattr(WriteToDoris, "_load_fn", lambda self, kind: LoadFn(self._job))
-    clock = cluster.emulator.clock
+    clock: Any = cluster.emulator.clock
     original = commit_fn.commit_token
 
     def too_late(connection: Any, token: Any) -> Any:
