@@ -97,6 +97,24 @@ def test_too_many_versions_fails_a_load_and_frees_its_label(doris: LoadCluster) 
     assert doris.load(b"1\n", {"label": "one"})["Status"] == "Success"
 
 
+def test_a_publish_that_is_late_is_committed_and_says_so(doris: LoadCluster) -> None:
+    doris.engine.faults.add(Rule(point="txn.publish", action="hold", args={"seconds": 30}, count=1))
+    reply = doris.load(b"1\n", {"label": "one"})
+    assert reply["Status"] == "Publish Timeout"
+    assert reply["NumberLoadedRows"] == 1
+    assert doris.engine.transactions.load_state("d", "one") == "COMMITTED"
+    assert doris.rows() == []
+    doris.admin("POST", "clock", {"advance": 31})
+    assert doris.rows() == [(1,)]
+
+
+def test_an_action_that_is_not_there_is_told(doris: LoadCluster) -> None:
+    doris.engine.faults.add(Rule(point="fe.load", action="explode"))
+    answer = doris.request("PUT", LOAD_PATH, b"", {"Expect": "x"})
+    assert answer.status == 500
+    assert b"explode" in answer.body
+
+
 def test_a_wrong_redirect(doris: LoadCluster) -> None:
     doris.engine.faults.add(
         Rule(point="fe.load", action="redirect", args={"location": "http://192.0.2.1:1/x"})

@@ -192,6 +192,15 @@ def test_delete_signs_need_no_values_beside_the_key(doris: LoadCluster) -> None:
     assert doris.rows() == [(2, 2)]
 
 
+def test_the_delete_sign_may_be_computed(doris: LoadCluster) -> None:
+    doris.table("k INT;v STRING", model=KeysModel.UNIQUE_KEYS)
+    doris.load(b"1,a\n2,b\n", COMMA)
+    columns = "k,v,op,__DORIS_DELETE_SIGN__=if(op='D',1,0)"
+    reply = doris.load(b"1,x,D\n2,y,U\n", {**COMMA, "columns": columns})
+    assert reply["Status"] == "Success", reply
+    assert doris.rows() == [(2, "y")]
+
+
 def test_sequence_and_expressions_reach_the_store(doris: LoadCluster) -> None:
     doris.table(
         "k INT;v STRING",

@@ -111,6 +111,8 @@ def plan_load(
     delete_sql = where_sql = field_filter = None
     if request.delete_condition:
         delete_sql = _condition(request.delete_condition, with_extras, translate, "delete on")
+    elif unique:
+        delete_sql = _computed_sign(request, with_extras, translate)
     if request.where and by_select:
         names = dict.fromkeys(fields, TEXT)
         sql = _condition(request.where, names, translate, "where")
@@ -130,6 +132,16 @@ def plan_load(
         field_filter=field_filter,
         extras=extras if delete_sql else (),
     )
+
+
+def _computed_sign(
+    request: LoadRequest, types: Mapping[str, DorisType], translate: Translate
+) -> str | None:
+    """SQL of a delete sign that ``columns`` computes."""
+    for name, text in request.columns.computed:
+        if name.upper() == DELETE_SIGN:
+            return _expression(text, types, translate, name)
+    return None
 
 
 def _check_model(request: LoadRequest, table: Table) -> None:
@@ -191,7 +203,7 @@ def _targets(
             targets.append(_target(request, column, field=places[key]))
     known = {column.name.lower() for column in table.columns}
     for name, _ in request.columns.computed:
-        if name.lower() not in known and name.upper() != SEQUENCE_COLUMN:
+        if name.lower() not in known and name.upper() not in (SEQUENCE_COLUMN, DELETE_SIGN):
             raise frontend_failure(f"Column[{name}] not exist")
     return tuple(targets)
 
