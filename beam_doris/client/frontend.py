@@ -21,7 +21,6 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from types import TracebackType
 from typing import TypeVar
 from urllib.parse import quote as percent
@@ -44,7 +43,14 @@ from beam_doris.client.node_lists import backends_of, frontends_of
 from beam_doris.client.nodes import HostPolicy, NodeRing
 from beam_doris.client.query_plan import parse_plan
 from beam_doris.client.retry import RetryPolicy
-from beam_doris.client.table_schemas import schema_of
+from beam_doris.client.statements import (
+    TransactionRecord,
+    only_reads,
+    query_rows_of,
+    sql_text,
+    transaction_of,
+)
+from beam_doris.client.table_schemas import schema_of, sequence_column
 from beam_doris.client.urls import path_of
 from beam_doris.errors import (
     AuthError,
@@ -67,16 +73,6 @@ logger = logging.getLogger(__name__)
 _T = TypeVar("_T")
 _MAX_ANSWER = 512 << 20  # the plan of a table with a million tablets
 _NAMESPACE = "default_cluster"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TransactionRecord:
-    """One row of SHOW TRANSACTION."""
-
-    txn_id: int
-    label: str
-    state: LoadState
-    reason: str = ""
 
 
 class Frontend:
@@ -132,6 +128,10 @@ class Frontend:
         """What SHOW CREATE TABLE says."""
         rows = self.query(f"SHOW CREATE TABLE {table.sql()}", table.database, deadline=deadline)
         return str(rows.rows[0][1]) if rows.rows else ""
+
+    def sequence_column(self, table: TableId, *, deadline: Deadline | None = None) -> str | None:
+        """The column that decides between rows of equal keys; None without."""
+        return sequence_column(self.create_statement(table, deadline=deadline))
 
     def plan(
         self,
@@ -212,7 +212,7 @@ class Frontend:
         if txn_id is not None:
             condition = f"id = {int(txn_id)}"
         else:
-            condition = f"label = '{_text(label or '')}'"
+            condition = f"label = '{sql_text(label or '')}'"
         try:
             rows = self.query(
                 f"SHOW TRANSACTION FROM {quote(database)} WHERE {condition}",
@@ -222,7 +222,7 @@ class Frontend:
         except PermanentError as error:
             logger.debug("SHOW TRANSACTION told nothing: %s", error.message)
             return None
-        records = [_transaction(row) for row in rows.dicts()]
+        records = [transaction_of(row) for row in rows.dicts()]
         return max(records, key=lambda record: record.txn_id, default=None)
 
     # -- the cluster
@@ -308,9 +308,9 @@ class Frontend:
             ),
             deadline,
             "statement",
-            repeatable=_only_reads(sql),
+            repeatable=only_reads(sql),
         )
-        return _query_rows(unwrap(reply, "statement refused"))
+        return query_rows_of(unwrap(reply, "statement refused"))
 
     # -- how
 
@@ -414,38 +414,3 @@ def plan_statement(table: TableId, columns: Sequence[str], filter: str | None) -
         # the line break ends a comment that the filter may end with
         sql += f" WHERE ({filter}\n)"
     return sql
-
-
-def _only_reads(sql: str) -> bool:
-    first = sql.lstrip().split(None, 1)[:1]
-    return bool(first) and first[0].upper() in ("SELECT", "SHOW", "DESC", "DESCRIBE", "EXPLAIN")
-
-
-def _query_rows(data: object) -> QueryRows:
-    if not isinstance(data, dict) or data.get("type") != "result_set":
-        return QueryRows()
-    try:
-        meta = data.get("meta") or []
-        return QueryRows(
-            columns=tuple(str(column["name"]) for column in meta),
-            types=tuple(str(column.get("type", "")) for column in meta),
-            rows=tuple(tuple(row) for row in data.get("data") or []),
-        )
-    except (KeyError, TypeError) as error:
-        raise ProtocolError("the result of a statement cannot be read") from error
-
-
-def _transaction(row: dict[str, object]) -> TransactionRecord:
-    try:
-        return TransactionRecord(
-            txn_id=int(str(row["TransactionId"])),
-            label=str(row.get("Label", "")),
-            state=LoadState(str(row["TransactionStatus"]).upper()),
-            reason=str(row.get("Reason") or ""),
-        )
-    except (KeyError, ValueError) as error:
-        raise ProtocolError("SHOW TRANSACTION answered something unreadable") from error
-
-
-def _text(value: str) -> str:
-    return value.replace("\\", "\\\\").replace("'", "''")

@@ -53,7 +53,6 @@ _UNREADABLE = (
 )
 
 _IDL = Path(__file__).resolve().parent.parent / "idl" / "DorisExternalService.thrift"
-_RECEIVE = 1 << 20
 
 
 @functools.lru_cache(maxsize=1)
@@ -69,22 +68,16 @@ class _StreamTransport:
         self.deadline: Deadline | None = None
         self._stream = stream
         self._node = node
-        self._buffer = b""
-        self._position = 0
 
     def _current(self) -> Deadline:
         assert self.deadline is not None
         return self.deadline
 
     def read(self, size: int) -> bytes:
-        # the buffered layer above asks again for what is missing
-        if self._position >= len(self._buffer):
-            self._buffer = self._stream.receive(max(_RECEIVE, size), self._current())
-            self._position = 0
-            if not self._buffer:
-                raise ConnectionLost(f"{self._node} hung up", host=self._node)
-        data = self._buffer[self._position : self._position + size]
-        self._position += len(data)
+        # the buffered layer above asks for what it needs, and again for what is missing
+        data = self._stream.receive(size, self._current())
+        if not data:
+            raise ConnectionLost(f"{self._node} hung up", host=self._node)
         return data
 
     def write(self, data: bytes) -> None:

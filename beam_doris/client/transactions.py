@@ -19,17 +19,16 @@
 from __future__ import annotations
 
 import logging
-import re
 import time
 from dataclasses import dataclass
 from typing import Any, NoReturn
 
 from beam_doris.client.byte_stream import ConnectionLost, Connector
+from beam_doris.client.commit_reply import CommitReply, parse_commit_reply
 from beam_doris.client.contracts import CommitOutcome, LoadState
 from beam_doris.client.deadline import Clock, Deadline
 from beam_doris.client.envelopes import check_status
 from beam_doris.client.frontend import Frontend
-from beam_doris.client.http_wire import HttpReply
 from beam_doris.client.load_state import (
     AnswerLost,
     Decision,
@@ -55,7 +54,6 @@ from beam_doris.errors import (
     DeadlineExceeded,
     DorisError,
     LoadError,
-    ProtocolError,
     ServerBusy,
     TransactionExpiredError,
 )
@@ -64,15 +62,6 @@ from beam_doris.options.connection import DorisConnection
 logger = logging.getLogger(__name__)
 
 _POLL_SECONDS = 0.3
-# the words differ between versions; the order counts: "already visible, not pre-committed"
-_SAYINGS: tuple[tuple[re.Pattern[str], LoadState | None], ...] = (
-    (re.compile(r"already (?:\w+ )?visible", re.I), LoadState.VISIBLE),
-    (re.compile(r"already (?:\w+ )?committed", re.I), LoadState.COMMITTED),
-    (re.compile(r"already (?:\w+ )?aborted|has been aborted", re.I), LoadState.ABORTED),
-    (re.compile(r"\bis prepare\b|\bis PREPARE\b", re.I), LoadState.LOADING),
-    (re.compile(r"not found|failed to get transaction|not exist", re.I), None),
-)
-_REASON = re.compile(r"abort reason:\s*(.*)", re.I | re.S)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,27 +80,6 @@ class _Subject:
 
     def __str__(self) -> str:
         return f"transaction {self.txn_id}" if self.txn_id is not None else f"load {self.label}"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Saying:
-    """What the server answered to an operation."""
-
-    done: bool
-    message: str
-    host: str
-
-    @property
-    def known(self) -> bool:
-        return any(pattern.search(self.message) for pattern, _ in _SAYINGS)
-
-    @property
-    def state(self) -> LoadState | None:
-        """The state that a refusal names; None is `not found`."""
-        for pattern, state in _SAYINGS:
-            if pattern.search(self.message):
-                return state
-        return None
 
 
 class Transactions:
@@ -227,8 +195,7 @@ class Transactions:
             return Refused(retryable=refusal.retryable), refusal, ""
         if saying.state is None:
             return NotFound(), None, ""
-        told = _REASON.search(saying.message)
-        return Reported(saying.state), None, cleaned(told[1]) if told else ""
+        return Reported(saying.state), None, saying.reason
 
     def _lost(self, subject: _Subject) -> Event:
         # a commit by id may simply be repeated when there is no label to ask for
@@ -364,7 +331,7 @@ class Transactions:
 
     # -- how
 
-    def _operate(self, subject: _Subject, operation: str, deadline: Deadline) -> _Saying:
+    def _operate(self, subject: _Subject, operation: str, deadline: Deadline) -> CommitReply:
         headers = {"Expect": "100-continue", "txn_operation": operation}
         if subject.txn_id is not None:
             headers["txn_id"] = str(subject.txn_id)
@@ -386,7 +353,7 @@ class Transactions:
                 failure = error
             else:
                 self._ring.succeeded(node)
-                return _saying(reply, f"{operation} of {subject}", subject)
+                return parse_commit_reply(reply, f"{operation} of {subject}")
         assert failure is not None
         raise failure
 
@@ -415,19 +382,3 @@ def _subject(database: str, txn_id: int | None, label: str | None) -> _Subject:
     if txn_id is None and not label:
         raise ConfigError("neither a transaction id nor a label", subject="transaction")
     return _Subject(database=database, txn_id=txn_id, label=label)
-
-
-def _saying(reply: HttpReply, what: str, subject: _Subject) -> _Saying:
-    try:
-        body = reply.json()
-    except ProtocolError as error:
-        # a torn answer tells as little as none
-        raise ConnectionLost(f"{what}: the answer cannot be read", host=reply.node) from error
-    if not isinstance(body, dict):
-        raise ProtocolError(f"{what}: the answer is no object", **subject.where(reply.node))
-    if "code" in body and "status" not in body:
-        message = str(body.get("data") or body.get("msg") or "")
-        return _Saying(done=False, message=message, host=str(reply.node))
-    message = str(body.get("msg") or "")
-    done = str(body.get("status")).lower() in ("success", "ok")
-    return _Saying(done=done, message=message, host=str(reply.node))

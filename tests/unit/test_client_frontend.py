@@ -132,6 +132,7 @@ def test_a_schema_is_put_together_from_three_answers() -> None:
     assert tags.aggregation is None
     assert twice.generated == "(`age` * (2))"
     assert sequence_column(CREATE) == "name"
+    assert frontend(student)[0].sequence_column(TABLE) == "name"
 
 
 def test_a_schema_needs_only_the_first_answer() -> None:
