@@ -279,4 +279,5 @@ def _connect(path: Path | None) -> Any:
     if path is None:
         return duckdb.connect(":memory:")
     path.mkdir(parents=True, exist_ok=True)
-    return duckdb.connect(str(path / DATA_FILE))
+    # older DuckDB writes by default a format that can't hold macros with typed parameters
+    return duckdb.connect(str(path / DATA_FILE), config={"storage_compatibility_version": "v1.4.0"})
