@@ -322,21 +322,26 @@ class _Parallel:
                 thread.join(timeout=_CLOSE_SECONDS)
 
     def _work(self) -> None:
+        # what ends a thread in any other way than these two must not look like the end of the rows
+        outcome: DorisError | None = ProtocolError("a thread that fetched rows ended unexpectedly")
         try:
             while not self._stop.is_set():
                 try:
                     endpoint = self._todo.get_nowait()
                 except Empty:
                     break
-                with contextlib.closing(
-                    self._session.fetch(endpoint, self._deadline, self._stop)
-                ) as batches:
-                    for batch in batches:
-                        self._hand_over(batch)
+                self._fetch(endpoint)
+            outcome = None
         except DorisError as error:
-            self._hand_over(error)
+            outcome = error
         finally:
-            self._hand_over(None)
+            self._hand_over(outcome)
+
+    def _fetch(self, endpoint: Any) -> None:
+        rows = self._session.fetch(endpoint, self._deadline, self._stop)
+        with contextlib.closing(rows) as batches:
+            for batch in batches:
+                self._hand_over(batch)
 
     def _hand_over(self, item: pa.RecordBatch | DorisError | None) -> None:
         while not self._stop.is_set():
