@@ -109,6 +109,8 @@ def test_columns_keep_their_declared_types_through_subqueries(doris: Asking) -> 
         ("CAST('123456789012345678901234567890123456789.125' AS DECIMAL(50, 2))",
          "123456789012345678901234567890123456789.13"),
         ("CAST('2020-01-01 10:11:12.987' AS DATETIME)", "2020-01-01 10:11:13"),
+        ("CAST('abcdef' AS VARCHAR(3))", "abc"),
+        ("'a' COLLATE utf8_bin", "a"),
         ("DATABASE()", "d"),
         ("@@version_comment", "Doris version doris-emulator"),
     ],
@@ -149,6 +151,7 @@ def test_an_expression_is_named_by_its_text(doris: Asking) -> None:
         "SELECT k FROM t UNION SELECT k FROM t ORDER BY k",
         "(SELECT k FROM t WHERE k = 1) UNION ALL (SELECT k FROM t WHERE k = 2)",
         "SELECT k FROM (VALUES (1), (2)) v(k)",
+        "SELECT `max(k)` FROM (SELECT max(k) FROM t GROUP BY k) q ORDER BY 1",
         "SELECT d.t.k FROM d.t ORDER BY t.k;",
         "SELECT e FROM t LATERAL VIEW explode([1, 2]) x AS e WHERE k = 1 ORDER BY e",
     ],
@@ -170,6 +173,8 @@ def test_queries_of_several_parts(doris: Asking, sql: str) -> None:
         ("SELECT @@nope", 1193, "Unknown system variable 'nope'"),
         ("", 1065, "Query was empty"),
         ("BEGIN", 1105, "the emulator does not support transactions"),
+        ("EXPORT TABLE t", 1105, "the emulator does not support EXPORT"),
+        ("SELECT 1 INTO OUTFILE 'x'", 1105, "Syntax error"),
     ],
 )
 def test_errors_have_the_codes_and_words_of_doris(

@@ -74,6 +74,24 @@ def test_insert_that_is_not_strict_cuts_and_nulls(doris: Asking) -> None:
     assert doris.rows("SELECT * FROM t ORDER BY k") == [("1", "abc", None), ("2", "é", "3")]
 
 
+def test_nested_literals_keep_every_digit(doris: Asking) -> None:
+    doris.table(
+        "k INT, a ARRAY<DECIMAL(30,10)>, m MAP<INT,ARRAY<STRING>>, s STRUCT<x:INT,y:STRUCT<z:DATE>>"
+    )
+    # the last row holds expressions and takes the slow way
+    doris.run(
+        "INSERT INTO t VALUES (1, [1.0000000001, -12345678901234567890.5, NULL], "
+        "{1: ['a', 'b\\'c'], -2: []}, {1, {'2020-01-01'}}), (2, [], {}, NULL), "
+        "(3, [1 + 1], {1: [CONCAT('a', 'b')]}, {1, NULL})"
+    )
+    assert doris.rows("SELECT a, m, s FROM t ORDER BY k") == [
+        ("[1.0000000001, -12345678901234567890.5000000000, null]", '{1:["a", "b\'c"], -2:[]}',
+         '{"x":1, "y":{"z":"2020-01-01"}}'),
+        ("[]", "{}", None),
+        ("[2.0000000000]", '{1:["ab"]}', '{"x":1, "y":null}'),
+    ]  # fmt: skip
+
+
 def test_a_label_is_used_once(doris: Asking) -> None:
     doris.table("k INT")
     doris.run("INSERT INTO t WITH LABEL one VALUES (1)")

@@ -183,6 +183,8 @@ class Session:
             return self._select(statement, tokens)
         handler = _HANDLERS.get(first.upper)
         if handler is None:
+            if first.upper in _ELSEWHERE:
+                raise Unsupported(f"{first.upper} statements")
             reader.fail("a statement")
             raise AssertionError("unreachable")
         return handler(self, statement, reader)
@@ -445,6 +447,36 @@ class Session:
     def _transaction(self, _statement: Statement, _reader: Reader) -> Result:
         raise Unsupported("transactions of several statements")
 
+
+#: first words of statements that Doris has and the emulator has not
+_ELSEWHERE = frozenset(
+    [
+        "BACKUP",
+        "CALL",
+        "CANCEL",
+        "CLEAN",
+        "COPY",
+        "DECOMMISSION",
+        "EXECUTE",
+        "EXPORT",
+        "HELP",
+        "IMPORT",
+        "INSTALL",
+        "LOAD",
+        "MERGE",
+        "PAUSE",
+        "PLAY",
+        "PREPARE",
+        "RECOVER",
+        "REFRESH",
+        "REPLAY",
+        "RESTORE",
+        "RESUME",
+        "STOP",
+        "UNINSTALL",
+        "WARM",
+    ]
+)
 
 Handler = Callable[[Session, Statement, Reader], Result]
 

@@ -104,6 +104,10 @@ class ExpressionRewriter(TimeExpressions):
             return typed(node, DOUBLE)
         return typed(node, DorisType(Kind.DECIMAL, precision=precision, scale=len(fraction)))
 
+    def collate(self, node: Any, _scope: Scope) -> Any:
+        """Doris has one collation: the clause changes nothing."""
+        return node.this
+
     def null(self, node: Any, _scope: Scope) -> Any:
         return typed(node, DorisType(Kind.NULL))
 
@@ -151,6 +155,8 @@ class ExpressionRewriter(TimeExpressions):
         return raw("{" + parts + "}", kind)
 
     def cast(self, operand: Any, target: DorisType) -> Any:
+        if target.kind in (Kind.CHAR, Kind.VARCHAR):
+            return raw(f"left({as_sql(operand, target)}, {target.length})", target)
         return raw(cast_sql(f"({duck(operand)})", type_of(operand), target), target)
 
     def plain_cast(self, node: Any, _scope: Scope) -> Any:
@@ -385,7 +391,8 @@ class ExpressionRewriter(TimeExpressions):
 
 def parse_cast_type(text: str) -> DorisType:
     """The target of a CAST; CHAR without a length, SIGNED and INTEGER come from MySQL."""
-    word = text.upper().strip()
+    word = text.upper().partition(" CHARACTER SET")[0].strip()
+    text = text[: len(word)] if text.upper().startswith(word) else text
     if word in ("CHAR", "VARCHAR", "STRING", "TEXT"):
         return DorisType(Kind.STRING)
     if word in ("SIGNED", "SIGNED INTEGER", "SIGNED INT"):
@@ -406,7 +413,7 @@ def _handlers() -> dict[str, Callable[[ExpressionRewriter, Any, Scope], Any]]:
         "Div": r.division, "Sum": r.total, "Count": r.count, "Length": r.length,
         "Concat": r.concat, "GroupConcat": r.group_concat, "Like": r.like, "Between": r.between,
         "In": r.membership, "Case": r.choice, "If": r.choice, "Coalesce": r.coalesce,
-        "Bracket": r.bracket, "Array": r.array, "Null": r.null,
+        "Bracket": r.bracket, "Array": r.array, "Null": r.null, "Collate": r.collate,
         "Window": r.window, "TimestampTrunc": r.truncated, "DateTrunc": r.truncated,
         "Greatest": r.coalesce, "Least": r.coalesce, "AddMonths": r.move, "Nullif": r.same,
         "Extract": r.extract,

@@ -26,6 +26,7 @@ import pyarrow as pa
 
 from beam_doris.emulator.catalog import Column
 from beam_doris.emulator.sql.convert import cast_sql, parse_sql
+from beam_doris.emulator.sql.nested_literals import json_text
 from beam_doris.emulator.sql.render import literal
 from beam_doris.emulator.sql.tokens import SyntaxFault, Token, TokenKind
 from beam_doris.emulator.sql.translate import expression_of
@@ -154,10 +155,16 @@ class ValuesBuilder:
                 for index, kind in enumerate(self.types)
             )
             parts.append(f"SELECT {items}__ord FROM {LITERALS}")
-        parts += [self._hard_row(number, row) for number, row in self.hard]
+        if self.hard:
+            names = "".join(f"r{index}, v{index}, " for index in range(len(self.types)))
+            lines = ", ".join(self._hard_row(number, row) for number, row in self.hard)
+            parts.append(f"SELECT * FROM (VALUES {lines}) AS h({names}__ord)")
         return ValuesSource(" UNION ALL ".join(parts), table)
 
     def _filled(self, cell: Cell, index: int) -> Cell:
+        if isinstance(cell, list):
+            text = json_text(cell, self.types[index])
+            return cell if text is None else text
         if not isinstance(cell, Default):
             return cell
         column = self.columns[index]
@@ -177,7 +184,7 @@ class ValuesBuilder:
 
     def _hard_row(self, number: int, row: Sequence[Cell]) -> str:
         items: list[str] = []
-        for index, (cell, kind) in enumerate(zip(row, self.types, strict=True)):
+        for cell, kind in zip(row, self.types, strict=True):
             if isinstance(cell, list):
                 sql, source = expression_of(cell, {}, now=self.now)
                 value = cast_sql(f"({sql})", source, kind)
@@ -187,8 +194,8 @@ class ValuesBuilder:
             else:
                 given = literal(cell)
                 value = parse_sql(given, kind)
-            items.append(f"{given} AS r{index}, CAST({value} AS {kind.physical()}) AS v{index}")
-        return f"SELECT {', '.join(items)}, CAST({number} AS BIGINT) AS __ord"
+            items.append(f"{given}, CAST({value} AS {kind.physical()})")
+        return f"({', '.join(items)}, CAST({number} AS BIGINT))"
 
 
 def _symbols(text: str) -> list[Token]:

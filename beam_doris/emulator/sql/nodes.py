@@ -21,6 +21,7 @@ from __future__ import annotations
 from typing import Any
 
 from sqlglot import exp
+from sqlglot.errors import ErrorLevel
 
 from beam_doris.emulator.sql.convert import cast_sql
 from beam_doris.emulator.sql.scope import type_of, typed
@@ -37,7 +38,7 @@ DATETIME = DorisType(Kind.DATETIME)
 
 def duck(node: Any) -> str:
     """The DuckDB text of a rewritten node."""
-    return str(node.sql(dialect="duckdb", identify=True))
+    return str(node.sql(dialect="duckdb", identify=True, unsupported_level=ErrorLevel.IGNORE))
 
 
 def raw(text: str, kind: DorisType | None = None) -> Any:

@@ -267,7 +267,10 @@ def _warnings(_state: SessionState, reader: Reader, _full: bool) -> Result:
 
 def _index(state: SessionState, reader: Reader, _full: bool) -> Result:
     if reader.take("FROM") or reader.take("IN"):
-        state.table(*reader.qualified())
+        database, name = reader.qualified()
+        if reader.take("FROM") or reader.take("IN"):
+            database = reader.name()
+        state.table(database, name)
     reader.rest()
     names = [
         "Table",

@@ -27,7 +27,7 @@ from typing import Any, Protocol
 
 import sqlglot
 from sqlglot import exp
-from sqlglot.errors import SqlglotError
+from sqlglot.errors import ErrorLevel, SqlglotError
 
 from beam_doris.emulator.sql.expressions import ExpressionRewriter
 from beam_doris.emulator.sql.nodes import duck
@@ -131,16 +131,8 @@ class _QueryTranslator:
         self._relations: dict[str, str] = {}
 
     def run(self, tree: Any) -> TranslatedQuery:
+        aliases = self._aliases(tree)
         columns = self._query(tree, {}, None)
-        outer = tree
-        while isinstance(outer, exp.Subquery):
-            outer = outer.this
-        while isinstance(outer, exp.SetOperation):
-            outer = outer.this
-        aliases = [
-            item.alias or (item.name if isinstance(item, exp.Column) else None)
-            for item in getattr(outer, "expressions", [])
-        ]
         sql = duck(tree)
         if self._relations:
             head = ", ".join(
@@ -153,6 +145,16 @@ class _QueryTranslator:
             else:
                 sql = f"WITH {head} {sql}"
         return TranslatedQuery(sql, columns, aliases)
+
+    @staticmethod
+    def _aliases(tree: Any) -> list[str | None]:
+        """The names that the first SELECT gives to its columns itself."""
+        while isinstance(tree, (exp.Subquery, exp.SetOperation)):
+            tree = tree.this
+        return [
+            item.alias or (item.name if isinstance(item, exp.Column) else None)
+            for item in getattr(tree, "expressions", [])
+        ]
 
     def _inner(self, node: Any, scope: Scope) -> Any:
         self._query(node, self._visible, scope)
@@ -262,8 +264,18 @@ class _QueryTranslator:
             name = item.name
             new = self._expressions.rewrite(item, scope)
             return [(name, type_of(new))], new
+        if isinstance(item, exp.Alias):
+            new = self._expressions.rewrite(item, scope)
+            return [(item.alias, type_of(new))], new
+        # an outer query may ask for the column by the text of its expression
+        name = str(
+            item.sql(
+                dialect="doris", normalize_functions="lower", unsupported_level=ErrorLevel.IGNORE
+            )
+        )
         new = self._expressions.rewrite(item, scope)
-        return [(item.alias or "", type_of(new))], new
+        kind = type_of(new)
+        return [(name, kind)], exp.alias_(new, name, quoted=True)
 
     # -- FROM
 
@@ -302,12 +314,20 @@ class _QueryTranslator:
             for join in node.args.get("joins") or []:
                 self._join(join, scope, tables)
             return node
+        if database is None and name.lower() == "dual":
+            found = Source(sql="SELECT 1 AS dummy", columns=())
+            return self._placed(node, found, name, scope)
         hint = self._hints.get(name) if name.startswith(HINT_PREFIX) else None
         if hint is not None:
             name = hint.name
         if node.catalog and node.catalog not in ("internal", "def"):
             raise SyntaxFault(f"Unknown catalog '{node.catalog}'")
         found = self._sources.source(database, name, hint, hidden=self._hidden)
+        return self._placed(node, found, name, scope)
+
+    def _placed(self, node: Any, found: Source, name: str, scope: Scope) -> Any:
+        """The relation as a CTE, and a reference to it in the place of the table."""
+        tables = self._visible
         marker = f"__doris_source_{next(self._numbers)}"
         self._relations[marker] = found.sql
         alias = node.alias or name
