@@ -23,6 +23,7 @@ import json
 import logging
 import os
 import signal
+import socket
 import sys
 import threading
 from collections.abc import Sequence
@@ -84,11 +85,30 @@ def _wanted(options: argparse.Namespace) -> dict[str, Any]:
     }
 
 
-def _stop_at_eof() -> None:
-    # Not through sys.stdin, whose lock would be held when the interpreter ends.
-    while os.read(0, 4096):
-        pass
-    os.kill(os.getpid(), signal.SIGTERM)
+class _StopRequest:
+    """Waits for a signal, or for the end of standard input.
+
+    A signal may reach any thread, also one of a native library, and Python's own handlers run only
+    once the main thread wakes. The byte that the interpreter writes for every signal wakes it.
+    """
+
+    def __init__(self, *, until_eof: bool) -> None:
+        self._reader, self._writer = socket.socketpair()
+        self._writer.setblocking(False)
+        signal.set_wakeup_fd(self._writer.fileno())
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, lambda *_: None)
+        if until_eof:
+            threading.Thread(target=self._at_eof, name="until-eof", daemon=True).start()
+
+    def wait(self) -> None:
+        self._reader.recv(1)
+
+    def _at_eof(self) -> None:
+        # Not through sys.stdin, whose lock would be held when the interpreter ends.
+        while os.read(0, 4096):
+            pass
+        self._writer.send(b"\0")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -99,12 +119,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         stream=sys.stderr,
         format="%(asctime)s %(levelname)s %(name)s: %(message)s",
     )
-    # Blocked in every thread and waited for in this one: a handler would only run once this
-    # thread wakes, which it does not when the signal is delivered to another.
-    stopping = {signal.SIGTERM, signal.SIGINT}
-    signal.pthread_sigmask(signal.SIG_BLOCK, stopping)
-    if options.until_eof:
-        threading.Thread(target=_stop_at_eof, name="until-eof", daemon=True).start()
+    request = _StopRequest(until_eof=options.until_eof)
     emulator = Emulator(
         data=options.data,
         backends=options.backends,
@@ -115,7 +130,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     )
     with emulator:
         print(json.dumps(emulator.ready), flush=True)
-        signal.sigwait(stopping)
+        request.wait()
         # Whatever a client still holds open must not keep the program.
         guard = threading.Timer(_STOP_SECONDS, os._exit, (1,))
         guard.daemon = True
