@@ -19,6 +19,7 @@
 from __future__ import annotations
 
 import logging
+import threading
 import time
 from collections.abc import Callable, Sequence
 from types import TracebackType
@@ -73,6 +74,7 @@ logger = logging.getLogger(__name__)
 _T = TypeVar("_T")
 _MAX_ANSWER = 512 << 20  # the plan of a table with a million tablets
 _NAMESPACE = "default_cluster"
+_LIST_FRESH = 30.0  # seconds that a list of frontends is believed
 
 
 class Frontend:
@@ -106,6 +108,8 @@ class Frontend:
         self.retry = retry or RetryPolicy(retries=connection.retries)
         self.ring = NodeRing(connection.frontends, clock=clock)
         self._clock = clock
+        self._lock = threading.Lock()
+        self._listed: tuple[float, tuple[FrontendInfo, ...]] = (0.0, ())
 
     # -- tables
 
@@ -254,6 +258,17 @@ class Frontend:
                 return frontends_of(unwrap(reply, what))
             except (AuthError, QueryError):
                 raise refused from None
+
+    def known_frontends(self) -> tuple[FrontendInfo, ...]:
+        """As `frontends`, from an answer that is at most half a minute old."""
+        with self._lock:
+            listed_at, listed = self._listed
+            if listed and self._clock() - listed_at < _LIST_FRESH:
+                return listed
+        found = self.frontends()
+        with self._lock:
+            self._listed = (self._clock(), found)
+        return found
 
     def ping(self, *, deadline: Deadline | None = None) -> None:
         """Returns when some frontend says that it is ready."""

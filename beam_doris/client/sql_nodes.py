@@ -50,7 +50,7 @@ def _discovered(
     here; the configured hosts certainly are.
     """
     try:
-        listed = frontend.frontends()
+        listed = frontend.known_frontends()
     except PermanentError as error:
         logger.info("the frontends' ports are not told: %s", error.message)
         return ()

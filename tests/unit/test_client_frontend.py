@@ -29,6 +29,7 @@ from beam_doris.client.frontend import Frontend, plan_statement
 from beam_doris.client.node_lists import backends_of, frontends_of
 from beam_doris.client.query_plan import choose_backends, parse_plan
 from beam_doris.client.retry import RetryPolicy
+from beam_doris.client.sql_nodes import flight_nodes, sql_nodes
 from beam_doris.client.table_schemas import column_lines, sequence_column
 from beam_doris.errors import (
     AuthError,
@@ -408,3 +409,27 @@ def test_a_count() -> None:
     assert frontend(lambda request: ok({"status": 200, "size": 42}))[0].count(TABLE) == 42
     with pytest.raises(ProtocolError):
         frontend(lambda request: ok({"status": 200}))[0].count(TABLE)
+
+
+def test_the_list_of_frontends_is_believed_for_a_while() -> None:
+    names = ["Host", "HttpPort", "QueryPort", "ArrowFlightSqlPort", "Alive"]
+    client, network = frontend(
+        lambda request: result_set(
+            names, ["inner", "1", "2", "3", "true"], ["x", "1", "2", "3", "no"]
+        )
+    )
+    connection = client.connection
+    for _ in range(3):
+        assert [str(node) for node in sql_nodes(connection, client)] == ["inner:2", "fe:2"]
+        assert [str(node) for node in flight_nodes(connection, client)] == ["inner:3", "fe:3"]
+    assert len(network.log) == 1
+    network.clock.now += 31
+    sql_nodes(connection, client)
+    assert len(network.log) == 2
+
+
+def test_ports_that_are_not_told_are_not_known() -> None:
+    client, _ = frontend(lambda request: Answer(content={"msg": "Error", "code": 1, "data": "no"}))
+    assert flight_nodes(client.connection, client) == ()
+    known = DorisConnection(fenodes="a:1,b:1", username="u", password="", flight_port=5)
+    assert [str(node) for node in flight_nodes(known, client)] == ["a:5", "b:5"]
