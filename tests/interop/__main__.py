@@ -128,6 +128,10 @@ def main() -> int:
             bench = Bench(running, version)
             for name, scenario in SHORT if arguments.short else LONG:
                 sheet.run(CONNECTOR, version, name, partial(scenario, bench))
+        if not arguments.short:
+            with cluster.running(options=("--profile", "2.0"), log="emulator-2.0.log") as running:
+                old = partial(flink_read.read_types_old_forms, Bench(running, version))
+                sheet.run(CONNECTOR, version, "types by Thrift, Arrow forms of Doris 2.0", old)
     sheet.write(places.RESULT, note=NOTE)
     sys.stdout.write(f"{len(sheet.cells) - len(sheet.failed)} of {len(sheet.cells)} cells passed\n")
     return 1 if sheet.failed or not sheet.cells else 0

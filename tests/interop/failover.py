@@ -148,7 +148,8 @@ def killed_before_commit(bench: Bench) -> str:
     run = _Run(bench, "killed_before_commit")
     with jvm.started(bench.version, "failover", run.arguments(), log=run.log("first")) as process:
         run.wait(process, KILL_AT - 1, "VISIBLE")
-        bench.cluster.admin("faults", {"point": "txn.commit", "action": "hang"})
+        lost = {"point": "be.2pc.headers", "action": "hang", "match": {"operation": "commit"}}
+        bench.cluster.admin("faults", lost)
         try:
             run.wait(process, KILL_AT, "PRECOMMITTED")
             folder = jvm.wait_for(
@@ -156,7 +157,8 @@ def killed_before_commit(bench: Bench) -> str:
             )
             time.sleep(0.5)
             pending = run.transaction(KILL_AT)
-            assert run.status(pending) == "PRECOMMITTED"
+            if run.status(pending) != "PRECOMMITTED":
+                raise AssertionError(f"transaction {pending} is {run.status(pending)}")
             jvm.kill(process)
         finally:
             bench.cluster.admin("faults", method="DELETE")

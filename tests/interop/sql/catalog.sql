@@ -18,6 +18,7 @@
 CREATE CATALOG doris_catalog WITH (
   'type' = 'doris',
   'default-database' = 'test',
+  'fenodes' = '${fenodes}',
   'username' = 'root',
   'password' = '',
   'jdbc-url' = 'jdbc:mysql://127.0.0.1:${mysql_port}',

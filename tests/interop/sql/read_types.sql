@@ -48,4 +48,4 @@ CREATE TABLE types (
       'password' = ''
 );
 
-SELECT * FROM types;
+SELECT ${columns} FROM types;
