@@ -92,8 +92,11 @@ class HttpClient:
         authorize: bool = True,
         tls: bool = False,
         max_bytes: int = 64 << 20,
+        truncate: bool = False,
     ) -> HttpReply:
         """One request with a small body; redirects within the cluster are followed.
+
+        An answer larger than `max_bytes` is cut there with `truncate`, else refused.
 
         Raises:
             ConnectError: the node could not be reached, or hung up (`ConnectionLost`).
@@ -106,6 +109,7 @@ class HttpClient:
             if body or method in ("PUT", "POST"):
                 sent["Content-Length"] = str(len(body))
             with self.borrowed(target, deadline, max_bytes=max_bytes) as connection:
+                connection.truncates = truncate
                 connection.start(method, target.path, sent, deadline, body=body)
                 reply = connection.answer(deadline)
             if reply.status not in REDIRECTS:

@@ -43,11 +43,15 @@ _GRACE = 1.0  # seconds to pick up an answer that preceded a reset
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HttpReply:
-    """One answer. Header names are in lower case; of repeated headers the last counts."""
+    """One answer. Header names are in lower case; of repeated headers the last counts.
+
+    A body that was longer than what was wanted of it is `truncated`.
+    """
 
     status: int
     headers: Mapping[str, str] = field(default_factory=dict)
     body: bytes = b""
+    truncated: bool = False
     node: Node
 
     @property
@@ -150,6 +154,9 @@ class HttpConnection:
         max_bytes: Largest body accepted in an answer.
     """
 
+    truncates = False
+    """Whether of a larger body the beginning is enough."""
+
     def __init__(self, stream: ByteStream, node: Node, *, max_bytes: int = 64 << 20) -> None:
         self.node = node
         self.reusable = False
@@ -222,9 +229,11 @@ class HttpConnection:
                 self._early = (status, headers)
         status, headers = self._early
         self._early = None
-        body, framed = self._body(status, headers, deadline)
+        body, framed, truncated = self._body(status, headers, deadline)
         self.reusable = framed and headers.get("connection", "").lower() != "close"
-        return HttpReply(status=status, headers=headers, body=body, node=self.node)
+        return HttpReply(
+            status=status, headers=headers, body=body, truncated=truncated, node=self.node
+        )
 
     def rescued_answer(self, deadline: Deadline) -> HttpReply | None:
         """The answer that a peer sent before it cut the connection, if it got through."""
@@ -250,22 +259,23 @@ class HttpConnection:
 
     def _body(
         self, status: int, headers: Mapping[str, str], deadline: Deadline
-    ) -> tuple[bytes, bool]:
+    ) -> tuple[bytes, bool, bool]:
+        """The body, whether another answer can follow it, and whether it was cut."""
         if self._method == "HEAD" or status in (204, 304):
-            return b"", True
+            return b"", True, False
         if headers.get("transfer-encoding", "").lower() == "chunked":
-            return self._chunked_body(deadline), True
+            return self._chunked_body(deadline)
         length = headers.get("content-length")
         if length is None:
             data = self._reader.to_the_end(self.max_bytes, deadline)
-            self._check_size(len(data))
-            return data, False
+            cut = self._too_large(len(data))
+            return data[: self.max_bytes], False, cut
         if not length.isdigit():
             raise ProtocolError("the answer has an unreadable length", host=self.node)
-        self._check_size(int(length))
-        return self._reader.exactly(int(length), deadline), True
+        cut = self._too_large(int(length))
+        return self._reader.exactly(min(int(length), self.max_bytes), deadline), not cut, cut
 
-    def _chunked_body(self, deadline: Deadline) -> bytes:
+    def _chunked_body(self, deadline: Deadline) -> tuple[bytes, bool, bool]:
         pieces = bytearray()
         while True:
             line = self._reader.line(deadline, "in the middle of its answer")
@@ -276,14 +286,17 @@ class HttpConnection:
             if size == 0:
                 while self._reader.line(deadline, "in the middle of its answer"):
                     pass
-                return bytes(pieces)
-            self._check_size(len(pieces) + size)
+                return bytes(pieces), True, False
+            if self._too_large(len(pieces) + size):
+                pieces += self._reader.exactly(self.max_bytes - len(pieces), deadline)
+                return bytes(pieces), False, True
             pieces += self._reader.exactly(size, deadline)
             self._reader.exactly(2, deadline)
 
-    def _check_size(self, size: int) -> None:
-        if size > self.max_bytes:
+    def _too_large(self, size: int) -> bool:
+        if size > self.max_bytes and not self.truncates:
             raise ProtocolError(f"the answer is larger than {self.max_bytes} bytes", host=self.node)
+        return size > self.max_bytes
 
     # -- life
 

@@ -286,7 +286,8 @@ class Settlement:
             table=self._request.table,
             label=label,
             txn_id=txn_id,
-            state=self._cycle.state,
+            # a group is committed and published by the server in its own time
+            state=LoadState.COMMITTED if self._request.group_commit else self._cycle.state,
             rows_total=told.rows_total if told else None,
             rows_loaded=told.rows_loaded if told else None,
             rows_filtered=told.rows_filtered if told else None,

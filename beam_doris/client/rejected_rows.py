@@ -47,7 +47,7 @@ _QUOTED = re.compile(
     r"|[\[\"'`]|\b(?:strings?|str|values?|data|inputs?|line)\s*:",
     re.IGNORECASE,
 )
-_CHUNK_LIMIT = 4 << 20
+_MAX_LOG = 4 << 20
 
 
 class RejectedRowsReader:
@@ -79,7 +79,7 @@ class RejectedRowsReader:
         error_url: str,
         *,
         keep_lines: bool = False,
-        max_bytes: int = _CHUNK_LIMIT,
+        max_bytes: int = _MAX_LOG,
         deadline: Deadline | None = None,
     ) -> RejectedRows:
         """The refused rows.
@@ -88,7 +88,7 @@ class RejectedRowsReader:
             error_url: As the load's answer gave it.
             keep_lines: Keep the source lines, which hold the values of cells, and the values that
                 reasons quote. Without it they are dropped as they are read.
-            max_bytes: Of the log, at most; a longer one is refused with `ProtocolError`.
+            max_bytes: Of the log, at most; of a longer one the beginning is read.
             deadline: For the request.
 
         Raises:
@@ -99,13 +99,21 @@ class RejectedRowsReader:
         target = Target.parse(error_url)
         node = self._frontend.hosts.check(target.node, target.node)
         reply = self._frontend.http.request(
-            "GET", node, target.path, tls=target.tls, deadline=deadline, max_bytes=max_bytes
+            "GET",
+            node,
+            target.path,
+            tls=target.tls,
+            deadline=deadline,
+            max_bytes=max_bytes,
+            truncate=True,
         )
         check_status(reply, "error log of a load")
         _check_text(reply)
         rows = parse_error_log(reply.text, keep_lines=keep_lines)
+        if reply.truncated:
+            rows = rows[:-1]  # the last one was cut
         logger.debug("read %d reasons from the error log at %s", len(rows), node)
-        return RejectedRows(rows=rows)
+        return RejectedRows(rows=rows, truncated=reply.truncated)
 
     def close(self) -> None:
         """Closes what was opened here."""

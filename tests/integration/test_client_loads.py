@@ -155,6 +155,8 @@ def test_rows_that_do_not_fit_come_with_their_reasons(bench: Bench, label: str) 
     assert "sesame" not in row.reason
     assert row.line is None
     assert reader.fetch(error.error_url, keep_lines=True).rows[0].line == "sesame"
+    cut = reader.fetch(error.error_url, max_bytes=20)
+    assert (cut.rows, cut.truncated) == ((), True)
     with pytest.raises(ProtocolError, match="not a host"):
         reader.fetch("http://192.0.2.1:8040/api/_load_error_log?file=x")
     result = bench.loader.load(bench.request(label), lines(1))

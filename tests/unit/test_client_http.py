@@ -143,6 +143,22 @@ def test_an_answer_that_is_no_answer_or_too_large_is_a_protocol_error(data: byte
         connection.answer(soon())
 
 
+@pytest.mark.parametrize(
+    "head",
+    [
+        b"Content-Length: 26\r\n\r\nabcdefghijklmnopqrstuvwxyz",
+        b"Transfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n14\r\ndefghijklmnopqrstuvw\r\n0\r\n\r\n",
+        b"X: y\r\n\r\nabcdefghijklmnopqrstuvwxyz",
+    ],
+)
+def test_of_a_larger_answer_the_beginning_may_be_enough(head: bytes) -> None:
+    connection, _ = ask(b"HTTP/1.1 200 OK\r\n" + head, max_bytes=10)
+    connection.truncates = True
+    reply = connection.answer(soon())
+    assert (reply.body, reply.truncated) == (b"abcdefghij", True)
+    assert not connection.reusable
+
+
 def test_an_early_answer_is_seen_before_the_body_leaves() -> None:
     bits = Bits(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nno", piece=1000)
     connection = HttpConnection(bits, NODE)

@@ -416,7 +416,7 @@ def test_in_one_phase_a_hang_is_an_unknown_outcome() -> None:
 def test_group_commit_sends_no_label_and_cannot_settle_a_lost_answer() -> None:
     cluster = Cluster()
     grouped = request(None, two_phase=False, headers={"group_commit": "sync_mode"})
-    cluster.loader().load(grouped, BODY)
+    assert cluster.loader().load(grouped, BODY).state is LoadState.COMMITTED
     assert "label" not in cluster.network.log[-1].headers
     cluster.transactions.clear()
     cluster.fail_at("be.answer", Answer(lost=True))
