@@ -79,7 +79,13 @@ class BackendNode:
         with ExitStack() as undo:
             http = BackendHttp(engine, self.backend, port=ports.get("http", 0), on_death=self.stop)
             undo.callback(http.stop)
-            thrift = ThriftServer(contexts, engine.faults, index=index, port=ports.get("thrift", 0))
+            thrift = ThriftServer(
+                contexts,
+                engine.faults,
+                index=index,
+                port=ports.get("thrift", 0),
+                on_death=self.stop,
+            )
             undo.callback(thrift.stop)
             flight = BackendFlightServer(
                 self._tickets,

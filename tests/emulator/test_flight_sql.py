@@ -26,6 +26,9 @@ import pytest
 
 from beam_doris.emulator import Emulator, ManualClock, Rule
 from beam_doris.emulator.flight.messages import bytes_field, pack, unpack, varint_field
+from beam_doris.emulator.flight.sessions import Sessions, TooManySessions
+from beam_doris.emulator.sql.directory import SessionDirectory
+from beam_doris.emulator.sql.executor import Session
 
 
 class Client:
@@ -178,6 +181,24 @@ def test_an_idle_session_ends_at_its_wait_timeout() -> None:
         with pytest.raises(flight.FlightUnauthenticatedError):
             client.statement("SELECT 1")
         client.close()
+
+
+def test_the_number_of_sessions_is_limited(emulator: Emulator) -> None:
+    user = emulator.engine.users.check_plain("root", "")
+    assert user is not None
+    closed: list[str] = []
+    sessions = Sessions(emulator.clock.now, 2, SessionDirectory(), closed.append)
+
+    def make(number: int) -> Session:
+        return Session(emulator.engine, user, connection_id=number)
+
+    first = sessions.open("root", make)
+    sessions.open("root", make)
+    with pytest.raises(TooManySessions, match="Reach limit of connections"):
+        sessions.open("root", make)
+    sessions.close(first.token)
+    assert closed == [first.token]
+    assert sessions.open("root", make).token != first.token
 
 
 def test_several_statements_answer_with_the_last(client: Client) -> None:

@@ -29,10 +29,17 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
+import pyarrow.flight as flight
 import pymysql
 import pytest
+from thriftpy2.transport import TTransportException
 
-from beam_doris.emulator import Emulator, EmulatorProcess
+from beam_doris.emulator import Emulator, EmulatorProcess, Rule
+from beam_doris.emulator.thrift_server import interface
+from tests.emulator.test_thrift_scan import scanner
+
+#: what a client sees of a connection that was cut
+CUT = (TTransportException, OSError, EOFError)
 
 
 def connect(ready: dict[str, Any], password: str = "") -> pymysql.connections.Connection[Any]:
@@ -113,6 +120,49 @@ def test_a_dead_backend_is_refused_and_comes_back_on_its_ports() -> None:
         assert [one["http_port"] for one in alive] == [emulator.be_http[0][1]]
         emulator.start_backend(1)
         assert list(emulator.ready["backends"][1].values()) == ports
+        assert all(is_open(port) for port in ports)
+
+
+def wait_closed(port: int, seconds: float = 10) -> bool:
+    deadline = time.monotonic() + seconds
+    while is_open(port) and time.monotonic() < deadline:
+        time.sleep(0.02)
+    return not is_open(port)
+
+
+@pytest.mark.parametrize("point", ["scan.close", "flight.get"])
+def test_a_fault_kills_a_whole_backend(point: str) -> None:
+    with Emulator(backends=2) as emulator:
+        emulator.faults.add(Rule(point=point, action="kill_backend", count=1))
+        if point == "scan.close":
+            with scanner(emulator.be_thrift[0][1]) as client, pytest.raises(CUT):
+                client.close_scanner(interface().TScanCloseParams(context_id="any"))
+        else:
+            with (
+                flight.FlightClient("grpc+tcp://{}:{}".format(*emulator.be_flight[0])) as client,
+                pytest.raises(flight.FlightUnavailableError),
+            ):
+                client.do_get(flight.Ticket(b"any")).read_all()
+        assert all(wait_closed(port) for port in emulator.ready["backends"][0].values())
+        assert all(is_open(port) for port in emulator.ready["backends"][1].values())
+        assert [backend.alive for backend in emulator.engine.backends] == [False, True]
+        emulator.start_backend(0)
+        assert all(is_open(port) for port in emulator.ready["backends"][0].values())
+
+
+def test_a_backend_of_another_process_dies_over_the_admin_path() -> None:
+    def post(ready: dict[str, Any], path: str, body: dict[str, Any]) -> Any:
+        url = f"http://127.0.0.1:{ready['fe_http']}/_emulator/{path}"
+        with urllib.request.urlopen(url, json.dumps(body).encode(), timeout=20) as reply:
+            return json.load(reply)
+
+    with EmulatorProcess(backends=2) as emulator:
+        ready = emulator.ready
+        number = sql(ready, "SHOW BACKENDS")[0][0]
+        ports = list(ready["backends"][0].values())
+        post(ready, f"backends/{number}", {"alive": False})
+        assert not any(is_open(port) for port in ports)
+        post(ready, f"backends/{number}", {"alive": True})
         assert all(is_open(port) for port in ports)
 
 
