@@ -32,6 +32,8 @@ from beam_doris.errors import (
     QueryError,
 )
 from beam_doris.read.request import ReadRequest
+from beam_doris.schema.expression_check import condition_problems
+from beam_doris.schema.expressions import Condition
 from beam_doris.schema.table_schema import TableSchema
 
 _log = logging.getLogger(__name__)
@@ -69,8 +71,12 @@ def selected_schema(schema: TableSchema, columns: Sequence[str] | None) -> Table
     return schema.select(readable)
 
 
-def check_read(request: ReadRequest) -> TableSchema:
+def check_read(request: ReadRequest, typed: Condition | None = None) -> TableSchema:
     """Asks the frontend whether the table, the columns and the filter exist.
+
+    Args:
+        request: What will be read.
+        typed: Its filter, where it is a typed one.
 
     Returns:
         The selected columns.
@@ -88,7 +94,8 @@ def check_read(request: ReadRequest) -> TableSchema:
     problems.raise_if_any(request.table)
     assert schema is not None
     selected = problems.attempt(lambda: selected_schema(schema, request.columns))
-    problems.extend(_filter_problems(frontend, request, schema))
+    unfit = () if typed is None else condition_problems(typed, schema)
+    problems.extend(unfit or _filter_problems(frontend, request, schema))
     problems.raise_if_any(request.table)
     assert selected is not None
     return selected

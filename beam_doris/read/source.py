@@ -39,6 +39,8 @@ from beam_doris.read.output import ToDicts, ToRows, ToTuples
 from beam_doris.read.planning import PLAN, PlanFn
 from beam_doris.read.request import Output, ReadRequest, ScanTask
 from beam_doris.read.scan import ScanFn
+from beam_doris.schema.expression_check import condition_problems
+from beam_doris.schema.filters import Filter, filter_sql, typed_filter
 from beam_doris.schema.table_schema import TableSchema
 
 
@@ -49,7 +51,8 @@ class ReadFromDoris(beam.PTransform):
         connection: The cluster and the credentials.
         table: `database.table`.
         columns: The columns to read, in the order in which they are wanted; None for all.
-        filter: A Doris SQL condition, evaluated by the server, such as `"age > 18"`.
+        filter: A condition, evaluated by the server: typed, such as `col("age") > 18`, or Doris SQL,
+            such as `"age > 18"`.
         output: `"row"` (a `beam.Row` with schema), `"dict"`, `"tuple"`, or `"arrow"` for
             `pyarrow.RecordBatch` elements, which are by far the fastest.
         schema: The table's schema, where the frontend cannot be asked when the pipeline is built.
@@ -72,7 +75,7 @@ class ReadFromDoris(beam.PTransform):
         *,
         table: str | TableId,
         columns: Sequence[str] | None = None,
-        filter: str | None = None,
+        filter: Filter | None = None,
         output: str | Output = Output.ROW,
         schema: TableSchema | None = None,
         options: ReadOptions | None = None,
@@ -88,6 +91,9 @@ class ReadFromDoris(beam.PTransform):
         table_id = problems.attempt(lambda: TableId.parse(table))
         form = problems.attempt(lambda: Output.parse(output))
         chosen = problems.attempt(lambda: _merged(options, columns, filter))
+        typed = None if filter is None else typed_filter(filter)
+        if typed is not None and schema is not None:
+            problems.extend(condition_problems(typed, schema))
         problems.raise_if_any(table)
         assert table_id is not None
         assert form is not None
@@ -101,7 +107,7 @@ class ReadFromDoris(beam.PTransform):
             options=chosen,
         )
         if validate:
-            request = replace(request, schema=check_read(request))
+            request = replace(request, schema=check_read(request, typed))
         self._request = request
         self._output = form
         self._row_type = None if form is not Output.ROW else self._require_row_type()
@@ -162,12 +168,16 @@ class ReadFromDoris(beam.PTransform):
 
 
 def _merged(
-    options: ReadOptions | None, columns: Sequence[str] | None, condition: str | None
+    options: ReadOptions | None, columns: Sequence[str] | None, condition: Filter | None
 ) -> ReadOptions:
-    """The options with the columns and the filter that were given by name."""
-    changes: dict[str, Any] = {}
+    """The options with the columns and the filter that were given by name, as SQL."""
+    options = options if options is not None else ReadOptions()
+    problems = Problems(SUBJECT)
     if columns is not None:
-        changes["columns"] = tuple(columns)
-    if condition is not None:
-        changes["filter"] = condition
-    return replace(options if options is not None else ReadOptions(), **changes)
+        options = problems.attempt(lambda: replace(options, columns=tuple(columns))) or options
+    chosen = condition if condition is not None else options.filter
+    if chosen is not None:
+        text = problems.attempt(lambda: filter_sql(chosen))
+        options = replace(options, filter=text)
+    problems.raise_if_any()
+    return options

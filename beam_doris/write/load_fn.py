@@ -36,6 +36,7 @@ from beam_doris.write.bundle_loads import BundleLoads
 from beam_doris.write.commit_fn import commit_token
 from beam_doris.write.encoding import Chunk
 from beam_doris.write.job import WriteJob
+from beam_doris.write.refusals import explain_refusal
 from beam_doris.write.token import LoadToken
 
 _log = logging.getLogger(__name__)
@@ -78,7 +79,7 @@ class LoadFn(beam.DoFn):
         except BaseException as error:
             self._give_up()
             if isinstance(error, DorisError):
-                whole(error)
+                explain_refusal(self._job.connection, whole(error))
             raise
 
     def _finished(self) -> list[LoadToken]:
@@ -88,7 +89,7 @@ class LoadFn(beam.DoFn):
         except BaseException as error:
             self._give_up()
             if isinstance(error, DorisError):
-                whole(error)
+                explain_refusal(self._job.connection, whole(error))
             raise
         self._loads = None
         for token in tokens:

@@ -18,11 +18,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
 import apache_beam as beam
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from beam_doris.codec.packing import RowPacker
 from beam_doris.errors import RowEncodingError, SchemaError
@@ -109,6 +110,9 @@ def load_columns(
         carried = declared
     else:
         carried = tuple(name for name in declared if name in names)
+    if "columns" in stated:
+        # the user's own list maps what is carried to the table: names need not be columns
+        return tuple(_source_column(schema, name) for name in carried)
     problems = schema.write_problems(carried, partial_update=partial)
     if problems:
         raise RowEncodingError("; ".join(problems), table=schema.table)
@@ -133,17 +137,62 @@ def _is_null_by_default(column: Column) -> bool:
     )
 
 
+def _source_column(schema: TableSchema, name: str) -> Column:
+    unknown = Column(name=name, type=DorisType(Kind.UNKNOWN, detail=name))
+    return schema.find(name) or unknown
+
+
 def _column(schema: TableSchema, name: str) -> Column:
     if name == DELETE_SIGN:
         return Column(name=name, type=DorisType(Kind.TINYINT), nullable=False)
     return schema.column(name)
 
 
+class LengthCheckingPacker(RowPacker):
+    """Also refuses texts that are longer than their column, which a server would refuse by load.
+
+    The server counts bytes of UTF-8. With `strict_mode` or `max_filter_ratio` in the user's own
+    load properties, what becomes of such texts is left to the server.
+    """
+
+    def __init__(self, job: WriteJob, columns: Sequence[Column]) -> None:
+        super().__init__(columns)
+        stated = {name.lower() for name in job.options.load_properties}
+        lenient = stated & {"strict_mode", "max_filter_ratio"}
+        self._limits = [
+            (position, column)
+            for position, column in enumerate(columns)
+            if column.type.kind in (Kind.CHAR, Kind.VARCHAR) and column.type.length and not lenient
+        ]
+
+    def pack(self, rows: Sequence[Any]) -> pa.RecordBatch:
+        """All rows as one batch."""
+        return self._checked(super().pack(rows))
+
+    def conform(self, batch: pa.RecordBatch | pa.Table) -> pa.RecordBatch:
+        """An Arrow batch in the table's types."""
+        return self._checked(super().conform(batch))
+
+    def _checked(self, batch: pa.RecordBatch) -> pa.RecordBatch:
+        for position, column in self._limits:
+            lengths = pc.binary_length(batch.column(position))
+            longest = pc.max(lengths).as_py()
+            if longest is not None and longest > column.type.length:
+                row = pc.index(pc.greater(lengths, column.type.length), True).as_py()
+                raise RowEncodingError(
+                    f"is a text of {lengths[row].as_py()} bytes, longer than {column.type.sql()}",
+                    column=column.name,
+                    row=row,
+                )
+        return batch
+
+
 class RowBuffer:
     """Dicts, tuples or objects with one set of names."""
 
     def __init__(self, job: WriteJob, schema: TableSchema, form: Form, first: Any) -> None:
-        self._packer = RowPacker(load_columns(job, schema, element_names(form, first)))
+        columns = load_columns(job, schema, element_names(form, first))
+        self._packer = LengthCheckingPacker(job, columns)
         self._max_rows = job.options.batch_rows
         self._max_bytes = job.options.batch_bytes
         self._full = min(_FIRST_ROWS, self._max_rows)
@@ -177,7 +226,7 @@ class ArrowBuffer:
 
     def __init__(self, job: WriteJob, schema: TableSchema, first: Any) -> None:
         names = element_names(Form.ARROW, first)
-        self._packer = RowPacker(load_columns(job, schema, names))
+        self._packer = LengthCheckingPacker(job, load_columns(job, schema, names))
         self._columns = job.columns
         self._max_bytes = job.options.batch_bytes
         self._elements: list[Any] = []

@@ -18,6 +18,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -116,10 +117,12 @@ class FakeScanner:
 
     Args:
         failures: Scans that fail, by tablet: after how many batches each attempt does.
+        seconds: What each tablet takes.
     """
 
     failures: dict[int, list[int]] = field(default_factory=dict)
     scans: list[tuple[str, tuple[int, ...]]] = field(default_factory=list)
+    seconds: float = 0.0
 
     def scan(
         self, group: TabletGroup, table: TableId, opaque: str, options: Any
@@ -130,6 +133,7 @@ class FakeScanner:
         for tablet in group.tablets:
             planned = self.failures.get(tablet, [])
             after = planned.pop(0) if planned else None
+            time.sleep(self.seconds)
             for number in range(2):
                 if after == number:
                     raise ConnectError("the backend hung up", host=group.backend)

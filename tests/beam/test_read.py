@@ -157,8 +157,15 @@ def test_arrow_batches_hold_canonical_types(cluster: Cluster) -> None:
         )
 
 
-@pytest.mark.parametrize("protocol", [*PROTOCOLS, ReadProtocol.AUTO])
-@pytest.mark.parametrize("mode", ["multi_threading", "multi_processing"])
+@pytest.mark.parametrize(
+    ("protocol", "mode"),
+    [
+        (ReadProtocol.THRIFT, "multi_threading"),
+        (ReadProtocol.AUTO, "multi_threading"),
+        (ReadProtocol.THRIFT, "multi_processing"),
+        (ReadProtocol.FLIGHT, "multi_processing"),
+    ],
+)
 def test_two_workers_read_every_row_once(
     cluster: Cluster, protocol: ReadProtocol, mode: str
 ) -> None:

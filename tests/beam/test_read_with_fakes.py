@@ -18,6 +18,8 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Iterator
 from typing import Any
 
 import apache_beam as beam
@@ -26,6 +28,7 @@ import pytest
 from apache_beam.options.pipeline_options import PipelineOptions
 from apache_beam.runners.portability.fn_api_runner import fn_runner
 from apache_beam.testing.util import assert_that, equal_to, is_empty
+from apache_beam.transforms import environments
 
 from beam_doris.beam_support.client_pool import lend
 from beam_doris.client.frontend import Frontend
@@ -203,3 +206,29 @@ def test_the_protocol_is_flight_where_it_is_offered(frontend: FakeFrontend) -> N
         plan = outputs[-1].value
         assert plan.protocol is expected
         assert (plan.opaque is None) == offered
+
+
+def test_splits_by_the_runner_cut_between_tablets(
+    scanner: FakeScanner, frontend: FakeFrontend
+) -> None:
+    frontend.tablets = 60
+    scanner.seconds = 0.01
+    residuals: list[int] = []
+
+    def manager(elements: int) -> Iterator[Any]:
+        for fraction in (0.5, 0.2, 0.0, 0.7) if elements else ():
+            time.sleep(0.05)
+            result = yield fraction
+            residuals.append(0 if result is None else len(result.residual_roots))
+
+    # splits happen only where the worker is a server of its own, though in this process
+    runner = fn_runner.FnApiRunner(
+        default_environment=environments.EmbeddedPythonGrpcEnvironment.default()
+    )
+    options = ReadOptions(protocol=ReadProtocol.THRIFT, tablets_per_split=30)
+    with fn_runner.split_manager("ReadFromDoris/Scan", manager), beam.Pipeline(runner) as p:
+        ids = p | source(output="tuple", columns=["id"], options=options)
+        assert_that(ids, equal_to([(t * 100 + i,) for t in range(100, 160) for i in range(10)]))
+    assert sum(residuals) > 0
+    read = [tablet for _, tablets in scanner.scans for tablet in tablets]
+    assert sorted(read) == list(range(100, 160))

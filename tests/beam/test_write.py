@@ -18,8 +18,10 @@
 
 from __future__ import annotations
 
+import datetime
 import json
 from collections.abc import Iterator
+from decimal import Decimal
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import apache_beam as beam
@@ -191,6 +193,63 @@ def test_what_was_read_can_be_written_as_it_is(cluster: Cluster, table: str) -> 
         assert content(cluster, "writing.copy") == content(cluster, table)
 
 
+NESTED = (
+    1,
+    [1, None],
+    {"a": "x", "b": None},
+    {"n": 1, "tags": ["t"]},
+    -(2**127),
+    Decimal("12345678901234567890123456789012345.678"),
+    datetime.datetime(2024, 2, 29, 23, 59, 59, 999999),
+    datetime.date(9999, 12, 31),
+)
+
+
+@pytest.mark.parametrize("output", ["row", "dict", "tuple", "arrow"])
+@pytest.mark.parametrize("load_format", list(LoadFormat))
+def test_nested_and_wide_values_are_copied_exactly(
+    cluster: Cluster, output: str, load_format: LoadFormat
+) -> None:
+    columns = (
+        "id INT NOT NULL, a ARRAY<INT>, m MAP<STRING, STRING>, s STRUCT<n:INT, tags:ARRAY<STRING>>, "
+        "big LARGEINT, dec DECIMAL(38, 3), at DATETIME(6), day DATE"
+    )
+    for name in ("source", "target"):
+        cluster.sql(f"DROP TABLE IF EXISTS writing.{name}")
+        cluster.sql(
+            f"CREATE TABLE writing.{name} ({columns}) DUPLICATE KEY(id) "
+            'DISTRIBUTED BY HASH(id) BUCKETS 2 PROPERTIES ("replication_num" = "1")'
+        )
+    names = ["id", "a", "m", "s", "big", "dec", "at", "day"]
+    nulls = (2, *[None] * 7)
+    with pipeline() as p:
+        p | beam.Create([NESTED, nulls]) | sink(cluster, "writing.source", columns=names)
+    with pipeline() as p:
+        rows = p | ReadFromDoris(cluster.doris, table="writing.source", output=output)
+        declared = names if output == "tuple" else None
+        options = WriteOptions(load_format=load_format)
+        rows | sink(cluster, "writing.target", columns=declared, options=options)
+    with pipeline() as p:
+        copied = p | ReadFromDoris(cluster.doris, table="writing.target", output="tuple")
+        assert_that(copied, equal_to([NESTED, nulls]))
+    query = "SELECT * FROM writing.{} ORDER BY id"
+    assert cluster.sql(query.format("target")) == cluster.sql(query.format("source"))
+
+
+def test_expressions_make_bitmaps_of_what_elements_carry(cluster: Cluster) -> None:
+    cluster.sql(
+        "CREATE TABLE writing.visits (day INT, users BITMAP BITMAP_UNION NOT NULL) "
+        "AGGREGATE KEY(day) DISTRIBUTED BY HASH(day) BUCKETS 1 "
+        'PROPERTIES ("replication_num" = "1")'
+    )
+    options = WriteOptions(load_properties={"columns": "day, user, users = to_bitmap(user)"})
+    visits = [{"day": day, "user": user} for day in (1, 2) for user in range(day * 3)] * 2
+    with pipeline() as p:
+        p | beam.Create(visits) | sink(cluster, "writing.visits", options=options)
+    counted = cluster.sql("SELECT day, bitmap_count(users) FROM writing.visits ORDER BY day")
+    assert counted == [(1, 3), (2, 6)]
+
+
 # ------------------------------------------------------------------------------- what goes wrong
 
 
@@ -279,6 +338,7 @@ def test_rows_that_the_server_refuses_fail_the_load(cluster: Cluster, table: str
     assert failure.value.table == table
     assert failure.value.label is not None
     assert "not-a-number" not in str(failure.value)
+    assert "the server says: 1 x " in str(failure.value)
     assert content(cluster, table) == []
 
 

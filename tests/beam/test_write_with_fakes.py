@@ -205,6 +205,8 @@ def test_what_a_failing_bundle_loaded_is_aborted(cluster: FakeCluster) -> None:
         ({"id": 1, "nmae": "x"}, "did you mean 'name'?"),
         ((1, 2), "columns="),
         (pa.record_batch({"id": [1], "age": ["old"]}), "column 'age'"),
+        ({"id": 1, "name": "é" * 129}, "258 bytes, longer than VARCHAR(256)"),
+        (pa.record_batch({"id": [1], "name": ["x" * 300]}), "column 'name'"),
     ],
 )
 def test_an_element_that_is_no_row_fails_loudly_or_leaves_as_data(
