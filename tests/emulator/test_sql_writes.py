@@ -19,9 +19,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
+from beam_doris.emulator.engine import Engine
+from beam_doris.emulator.sql.executor import Session
 from tests.emulator.sql_session import Asking, asking
 
 UNIQUE = "UNIQUE KEY(k)"
@@ -145,6 +148,10 @@ def test_the_delete_sign_can_be_written(doris: Asking) -> None:
     doris.run("INSERT INTO t VALUES (1, 'a'), (2, 'b')")
     doris.run("INSERT INTO t (k, v, __DORIS_DELETE_SIGN__) VALUES (1, 'a', 1)")
     assert doris.rows("SELECT * FROM t") == [("2", "b")]
+    assert doris.rows("SELECT *, __DORIS_DELETE_SIGN__ FROM t") == [("2", "b", "0")]
+    doris.run("SET show_hidden_columns = true")
+    names = doris.names("SELECT * FROM t")
+    assert names[:3] == ["k", "v", "__DORIS_DELETE_SIGN__"]
 
 
 def test_a_table_with_a_sequence_type_asks_for_the_sequence(doris: Asking) -> None:
@@ -182,8 +189,6 @@ def test_bitmaps_and_sketches_fold(doris: Asking) -> None:
 
 
 def test_a_user_needs_the_privilege_of_the_statement(doris: Asking) -> None:
-    from beam_doris.emulator.sql.executor import Session
-
     doris.table("k INT")
     doris.run("CREATE USER bob IDENTIFIED BY 'x'")
     bob = Asking(doris.engine)
@@ -203,3 +208,18 @@ def test_a_user_needs_the_privilege_of_the_statement(doris: Asking) -> None:
     assert bob.rows("SELECT * FROM t") == [("1",)]
     doris.run("REVOKE LOAD_PRIV ON d.* FROM bob")
     assert bob.error("INSERT INTO t VALUES (1)").code == 1142
+
+
+def test_functions_survive_a_reopened_store(tmp_path: Path) -> None:
+    for number in range(2):
+        engine = Engine(path=tmp_path)
+        try:
+            engine.create_database("d", if_not_exists=True)
+            doris = Asking(engine)
+            if number == 0:
+                doris.table("k INT, next INT AS (days_diff('2020-01-03', '2020-01-01') + k)")
+            doris.run("INSERT INTO t (k) VALUES (?)", (number,))
+            rows = doris.rows("SELECT next, CAST(TO_IPV6('0::1') AS STRING) FROM t ORDER BY k")
+            assert rows == [("2", "::1"), ("3", "::1")][: number + 1]
+        finally:
+            engine.close()

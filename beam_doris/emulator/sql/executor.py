@@ -417,8 +417,9 @@ class Session:
 
     def _kill(self, _statement: Statement, reader: Reader) -> Result:
         reader.next()
-        if not reader.take("CONNECTION"):
-            reader.take("QUERY")
+        if reader.sees("QUERY"):
+            raise Unsupported("KILL QUERY")
+        reader.take("CONNECTION")
         target = reader.integer()
         directory = self._state.directory
         if directory is None or not directory.kill(target):
@@ -437,6 +438,22 @@ class Session:
             self.reset()
         else:
             self._state.variables.unset(reader.name())
+        return Result.ok()
+
+    def _switch(self, _statement: Statement, reader: Reader) -> Result:
+        reader.next()
+        name = reader.name()
+        reader.finish()
+        if name.lower() != "internal":
+            raise EmulatorError(f"Unknown catalog '{name}'", 5086)
+        return Result.ok()
+
+    def _admin(self, _statement: Statement, reader: Reader) -> Result:
+        """ADMIN SET ... CONFIG: no setting of Doris' processes has a meaning here."""
+        reader.next()
+        if not reader.sees("SET"):
+            raise Unsupported(f"ADMIN {reader.peek().text}")
+        reader.rest()
         return Result.ok()
 
     def _nothing(self, _statement: Statement, reader: Reader) -> Result:
@@ -497,7 +514,7 @@ _HANDLERS: dict[str, Handler] = {
     "EXPLAIN": Session._explain_statement,
     "SET": Session._set,
     "USE": Session._use,
-    "SWITCH": Session._nothing,
+    "SWITCH": Session._switch,
     "KILL": Session._kill,
     "GRANT": Session._grant,
     "REVOKE": Session._grant,
@@ -508,7 +525,7 @@ _HANDLERS: dict[str, Handler] = {
     "ROLLBACK": Session._nothing,
     "SYNC": Session._nothing,
     "ANALYZE": Session._nothing,
-    "ADMIN": Session._nothing,
+    "ADMIN": Session._admin,
     "LOCK": Session._nothing,
     "UNLOCK": Session._nothing,
 }

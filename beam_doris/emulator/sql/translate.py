@@ -125,6 +125,8 @@ class _QueryTranslator:
     ) -> None:
         self._hints = prepared.hints
         self._hidden = hidden or prepared.names_hidden
+        # a hidden column that is named does not make "*" show hidden columns
+        self._short_star = prepared.names_hidden and not hidden
         self._sources = sources
         self._expressions = ExpressionRewriter(now, self._inner)
         self._numbers = itertools.count()
@@ -241,7 +243,11 @@ class _QueryTranslator:
         items: list[Any] = []
         for item in node.expressions:
             columns, new = self._projection(item, scope)
-            items.append(new)
+            if self._short_star and columns is not None and self._is_star(item):
+                columns, shown = self._without_hidden(item, columns)
+                items += shown
+            else:
+                items.append(new)
             output = None if output is None or columns is None else output + columns
         node.set("expressions", items)
         for name, kind in output or []:
@@ -254,6 +260,18 @@ class _QueryTranslator:
         if windows:
             node.set("windows", [rewrite(window, scope) for window in windows])
         return output
+
+    @staticmethod
+    def _is_star(item: Any) -> bool:
+        return isinstance(item, exp.Star) or (
+            isinstance(item, exp.Column) and isinstance(item.this, exp.Star)
+        )
+
+    @staticmethod
+    def _without_hidden(item: Any, columns: Columns) -> tuple[Columns, list[Any]]:
+        table = item.table if isinstance(item, exp.Column) else ""
+        kept = [column for column in columns if not column[0].upper().startswith("__DORIS_")]
+        return kept, [exp.column(name, table=table or None, quoted=True) for name, _ in kept]
 
     def _projection(self, item: Any, scope: Scope) -> tuple[Columns | None, Any]:
         if isinstance(item, exp.Star):
