@@ -39,11 +39,13 @@ from beam_doris.errors import (
     ConnectError,
     DeadlineExceeded,
     DorisError,
+    LabelConflictError,
     NotFoundError,
     OutcomeUnknownError,
     ProtocolError,
     QueryError,
     SnapshotExpiredError,
+    TransactionExpiredError,
 )
 from beam_doris.options.table_id import TableId
 from beam_doris.schema.table_schema import TableModel
@@ -464,3 +466,40 @@ def test_a_frontend_that_fails_once_is_asked_again(bench: Bench, action: str) ->
     bench.emulator.faults.add(rule)
     assert bench.frontend.count(bench.table) >= 0
     assert bench.fired("fe.request") == 1
+
+
+# ----------------------------------------------------------------------------------- generations
+
+
+@pytest.mark.parametrize("profile", ["4.0", "3.0", "2.1", "2.0"])
+def test_every_server_generation_is_understood(profile: str) -> None:
+    with Emulator(backends=2, seed=3, profile=profile) as cluster:
+        made = bench_on(cluster, "id INT, price DECIMAL(20, 3), tags ARRAY<INT>")
+        try:
+            schema = made.frontend.schema(made.table)
+            assert [column.type.shown() for column in schema.columns] == [
+                "int",
+                "decimal(20,3)",
+                "array<int>",
+            ]
+            assert schema.model is TableModel.DUPLICATE
+            commit = made.loader.transactions.commit
+            database = made.table.database
+            result = made.loader.load(made.request("first"), b'{"id":1}\n{"id":2}\n')
+            assert not commit(database, result.txn_id, "first").already
+            assert commit(database, result.txn_id, "first").already
+            late = made.loader.load(made.request("late"), b'{"id":3}\n')
+            made.advance(3700)
+            with pytest.raises(TransactionExpiredError):
+                commit(database, late.txn_id, "late")
+            with pytest.raises(LabelConflictError) as caught:
+                made.loader.load(made.request("first"), b'{"id":4}\n')
+            assert caught.value.txn_id == result.txn_id
+            plan = made.frontend.plan(made.table, ["id"])
+            scanned = [v for group in choose_backends(plan) for v in scan(made, group, plan)]
+            assert sorted(scanned) == [1, 2]
+            with FlightSession(made.connection, frontend=made.frontend) as session:
+                found = session.query(tablet_query(made.table, ["id"]))
+                assert sum(batch.num_rows for batch in found) == 2
+        finally:
+            made.close()
