@@ -26,6 +26,7 @@ from datetime import timedelta
 
 from beam_doris.errors import ConfigError
 from beam_doris.options.csv_dialect import CsvDialect
+from beam_doris.options.delivery import StreamBuffer, TransactionBudget
 
 _MIB = 1024 * 1024
 _GIB = 1024 * _MIB
@@ -87,7 +88,9 @@ class TwoPhaseCommit:
 class PlainLoad:
     """Every load is visible when it is answered.
 
-    Exactly once where the input of the write is stable; at least once elsewhere.
+    A load's label says which unit of the input it is, and which bytes: what is finished under it
+    is never loaded again. Exactly once where the input of the write is stable; at least once
+    elsewhere. Bounded input is gathered by the limits of `WriteOptions.stream` too.
     """
 
 
@@ -99,18 +102,20 @@ class BatchLoad:
         max_rows: A load is sent when it holds that many rows,
         max_bytes: or that many bytes,
         interval: or when its first row is that old.
-        queue_size: How many loads wait for the sender at most.
+        queue_size: How many loads wait for a sender at most.
+        in_flight: How many loads are sent at the same time.
     """
 
     max_rows: int = 500_000
     max_bytes: int = 100 * _MIB
     interval: timedelta = timedelta(seconds=10)
     queue_size: int = 2
+    in_flight: int = 1
 
     def __post_init__(self) -> None:
         problems = [
             f"{name} is not positive"
-            for name in ("max_rows", "max_bytes", "queue_size")
+            for name in ("max_rows", "max_bytes", "queue_size", "in_flight")
             if getattr(self, name) <= 0
         ]
         if self.interval < timedelta(seconds=1):
@@ -125,16 +130,38 @@ class GroupCommitMode(enum.Enum):
     SYNC = "sync_mode"
     ASYNC = "async_mode"
 
+    @property
+    def names(self) -> tuple[str, str]:
+        """What a user may call it."""
+        return self.value, self.value.removesuffix("_mode")
+
 
 @dataclass(frozen=True, slots=True)
 class GroupCommit:
     """The server gathers small loads into one transaction: at least once, no label.
 
     Args:
-        mode: SYNC answers when the rows are visible, ASYNC when they are logged.
+        mode: `"sync"` answers when the rows are visible, `"async"` when they are logged.
+        max_bytes: A load is sent when it holds that many bytes.
     """
 
-    mode: GroupCommitMode = GroupCommitMode.SYNC
+    mode: GroupCommitMode | str = GroupCommitMode.SYNC
+    max_bytes: int = 16 * _MIB
+
+    def __post_init__(self) -> None:
+        given: object = self.mode
+        if isinstance(given, str):
+            known = {name: choice for choice in GroupCommitMode for name in choice.names}
+            if given not in known:
+                raise ConfigError(f"mode {given!r} is not 'sync' or 'async'", subject="GroupCommit")
+            object.__setattr__(self, "mode", known[given])
+        if self.max_bytes <= 0:
+            raise ConfigError("max_bytes is not positive", subject="GroupCommit")
+
+    @property
+    def header(self) -> str:
+        """The value of the stream-load header `group_commit`."""
+        return GroupCommitMode(self.mode).value
 
 
 WriteMode = TwoPhaseCommit | PlainLoad | BatchLoad | GroupCommit
@@ -161,6 +188,8 @@ class WriteOptions:
         enable_delete: Rows may carry a delete sign (UNIQUE tables).
         ignore_update_before: Images before an update are dropped.
         load_properties: Stream-load headers to pass through.
+        stream: How unbounded input is gathered into loads.
+        budget: What the server allows to stay uncommitted.
     """
 
     mode: WriteMode = field(default_factory=lambda: TwoPhaseCommit(explicit=False))
@@ -177,6 +206,8 @@ class WriteOptions:
     enable_delete: bool = True
     ignore_update_before: bool = True
     load_properties: Mapping[str, str] = field(default_factory=dict, hash=False)
+    stream: StreamBuffer = field(default_factory=StreamBuffer)
+    budget: TransactionBudget = field(default_factory=TransactionBudget)
 
     def __post_init__(self) -> None:
         problems = []
