@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from beam_doris.options.secrets import Secret
     from beam_doris.options.writing import LoadFormat, TwoPhaseCommit, WriteOptions
     from beam_doris.read.source import ReadFromDoris
+    from beam_doris.schema.expressions import col
     from beam_doris.write.sink import WriteToDoris
 
 __version__ = "0.1.0"
@@ -59,6 +60,7 @@ _HOMES = {
     "TwoPhaseCommit": "beam_doris.options.writing",
     "WriteOptions": "beam_doris.options.writing",
     "WriteToDoris": "beam_doris.write.sink",
+    "col": "beam_doris.schema.expressions",
 }
 
 __all__ = [
@@ -77,6 +79,7 @@ __all__ = [
     "WriteOptions",
     "WriteToDoris",
     "__version__",
+    "col",
 ]
 
 

@@ -171,13 +171,21 @@ def _merged(
     options: ReadOptions | None, columns: Sequence[str] | None, condition: Filter | None
 ) -> ReadOptions:
     """The options with the columns and the filter that were given by name, as SQL."""
-    options = options if options is not None else ReadOptions()
+    merged = options if options is not None else ReadOptions()
     problems = Problems(SUBJECT)
     if columns is not None:
-        options = problems.attempt(lambda: replace(options, columns=tuple(columns))) or options
-    chosen = condition if condition is not None else options.filter
+        merged = problems.attempt(lambda: replace(merged, columns=tuple(columns))) or merged
+    chosen = condition if condition is not None else merged.filter
     if chosen is not None:
-        text = problems.attempt(lambda: filter_sql(chosen))
-        options = replace(options, filter=text)
+        text = problems.attempt(lambda: _filter_text(chosen))
+        merged = replace(merged, filter=text)
     problems.raise_if_any()
-    return options
+    return merged
+
+
+def _filter_text(condition: Filter) -> str:
+    try:
+        return filter_sql(condition)
+    except ConfigError as error:
+        problems = [f"filter {problem}" for problem in error.problems]
+        raise ConfigError(problems, hint=error.hint) from error

@@ -17,15 +17,42 @@
 """Conditions that the server evaluates.
 
 A raw filter is Doris SQL and is passed on as it is; it is only checked for what would let it reach
-beyond its own parentheses.
+beyond its own parentheses. A typed one is printed so that it never does.
 """
 
 from __future__ import annotations
 
 from beam_doris.errors import ConfigError
+from beam_doris.schema.expression_sql import condition_sql
+from beam_doris.schema.expressions import Comparison, Condition, Constant, FilterColumn
+
+Filter = str | Condition | FilterColumn
+"""Doris SQL, a typed condition, or a BOOLEAN column."""
 
 _OPENERS = {"(": ")", "[": "]"}
 _CLOSERS = frozenset(_OPENERS.values())
+
+
+def filter_sql(condition: Filter) -> str:
+    """Any kind of filter as SQL in parentheses.
+
+    Example:
+        >>> from beam_doris.schema.expressions import col
+        >>> filter_sql("age > 18"), filter_sql(col("age") > 18)
+        ('(age > 18)', '(`age` > 18)')
+
+    Raises:
+        ConfigError: a raw filter that cannot stand in parentheses; see `raw_filter`.
+    """
+    typed = typed_filter(condition)
+    return raw_filter(condition) if typed is None else condition_sql(typed)  # type: ignore[arg-type]
+
+
+def typed_filter(condition: Filter) -> Condition | None:
+    """The condition when it is a typed one, None when it is SQL."""
+    if isinstance(condition, FilterColumn):
+        return Comparison(condition.term, "=", Constant(True))
+    return condition if isinstance(condition, Condition) else None
 
 
 def raw_filter(text: str) -> str:
