@@ -64,7 +64,6 @@ def _bracketed(reader: Reader, opening: str, closing: str) -> list[Token]:
         if depth <= 0:
             return found
     reader.fail(closing)
-    return found
 
 
 def data_type(reader: Reader) -> DorisType:

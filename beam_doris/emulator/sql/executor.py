@@ -18,6 +18,7 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 import weakref
 from collections.abc import Callable, Sequence
@@ -59,6 +60,7 @@ if TYPE_CHECKING:
     from beam_doris.emulator.engine import Engine
 
 VERSION = "5.7.99"
+_LOGGER = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -166,6 +168,10 @@ class Session:
             raise in_doris_words(error) from error
         except RecursionError as error:
             raise EmulatorError("the statement is nested too deeply") from error
+        except (AttributeError, IndexError, KeyError, TypeError) as error:
+            # a function with the wrong arguments, most likely; the trace tells the rest
+            _LOGGER.warning("cannot run %r", sql.text, exc_info=True)
+            raise EmulatorError(f"the emulator cannot run this statement: {error}") from error
 
     def _replacement(self, token: Token, values: object) -> list[Token] | None:
         if token.kind is TokenKind.SYMBOL and token.text == "?":
@@ -186,7 +192,6 @@ class Session:
             if first.upper in _ELSEWHERE:
                 raise Unsupported(f"{first.upper} statements")
             reader.fail("a statement")
-            raise AssertionError("unreachable")
         return handler(self, statement, reader)
 
     # -- queries

@@ -45,27 +45,20 @@ RENAMED = {
     "array_filter": "list_filter",
     "array_map": "list_transform",
     "array_intersect": "list_intersect",
-    "array_remove": "list_filter",
     "arrays_overlap": "list_has_any",
     "collect_list": "list",
-    "collect_set": "list_distinct",
     "array_agg": "list",
     "to_days": "doris_to_days",
-    "to_bitmap": "to_bitmap",
     "json_parse": "doris_json",
     "jsonb_parse": "doris_json",
     "from_unixtime": "doris_from_unixtime",
     "lcase": "lower",
     "ucase": "upper",
-    "approx_count_distinct": "approx_count_distinct",
     "percentile_approx": "approx_quantile",
     "percentile": "quantile_cont",
     "ipv6_num_to_string": "doris_ipv6_text",
     "ipv6_string_to_num": "doris_ipv6_parse",
-    "date_ceil": "date_trunc",
-    "bitand": "&",
 }
-del RENAMED["array_remove"], RENAMED["collect_set"], RENAMED["date_ceil"], RENAMED["bitand"]
 
 _BITMAP = DorisType(Kind.BITMAP)
 _HLL = DorisType(Kind.HLL)

@@ -77,8 +77,8 @@ def parse_insert(reader: Reader) -> Insert:
         statement.label = reader.name_or_text()
     if reader.sees("(") and reader.peek(1).upper not in ("SELECT", "WITH"):
         statement.columns = reader.names()
-    if reader.take("[", "SHUFFLE", "]") or reader.take("[", "NOSHUFFLE", "]"):
-        pass
+    for hint in ("SHUFFLE", "NOSHUFFLE"):
+        reader.take("[", hint, "]")
     if reader.take("VALUES") or reader.take("VALUE"):
         statement.values = reader.rest()
     elif reader.done:

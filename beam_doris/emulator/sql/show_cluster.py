@@ -265,6 +265,8 @@ def transaction(state: SessionState, reader: Reader) -> Result:
     by_name = {condition.column.lower(): condition for condition in wanted.conditions}
     transactions = state.engine.transactions
     if "id" in by_name:
+        if not by_name["id"].value.isdigit():
+            raise EmulatorError(f"Transaction id is no number: {by_name['id'].value}")
         number = int(by_name["id"].value)
         found = transactions.find(where, txn_id=number)
         if not found:

@@ -25,7 +25,7 @@ from __future__ import annotations
 import enum
 import re
 from collections.abc import Iterable, Sequence
-from typing import NamedTuple
+from typing import NamedTuple, NoReturn
 
 from beam_doris.emulator.errors import EmulatorError
 
@@ -242,7 +242,7 @@ class Reader:
             if not self.take(wanted):
                 self.fail(wanted)
 
-    def fail(self, wanted: str = "") -> None:
+    def fail(self, wanted: str = "") -> NoReturn:
         token = self.peek()
         near = token.text if token.kind is not TokenKind.END else "<EOF>"
         more = f", expecting {wanted}" if wanted else ""
@@ -318,7 +318,6 @@ class Reader:
                     if depth == 0:
                         return list(self.tokens[begin : self.at - 1])
         self.fail(")")
-        return []
 
     def rest(self) -> list[Token]:
         """Every token from here on."""

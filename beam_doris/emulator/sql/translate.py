@@ -67,7 +67,8 @@ def _parse(text: str, into: Any = None) -> Any:
         if into is None:
             return sqlglot.parse_one(text, read="doris")
         return sqlglot.parse_one(text, read="doris", into=into)
-    except (SqlglotError, RecursionError) as error:
+    except (SqlglotError, RecursionError, AttributeError, IndexError) as error:
+        # on some texts that are no SQL sqlglot stumbles over its own trees
         raise SyntaxFault(f"Syntax error: {_complaint(str(error))}") from error
 
 
