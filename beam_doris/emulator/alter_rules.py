@@ -59,8 +59,12 @@ class Altered:
 def add_columns(
     table: Table, change: AddColumns, next_id: Callable[[], int], now: float
 ) -> Altered:
-    """ADD COLUMN. Old rows read the default of the new column."""
-    statements = []
+    """ADD COLUMN. Old rows read the default of the new column.
+
+    The column comes first and its values after: DuckDB before 2.0 can't commit several columns that
+    were added with defaults it has to compute.
+    """
+    statements, values = [], []
     for spec in change.columns:
         if table.has_column(spec.name):
             raise DdlError(
@@ -80,10 +84,11 @@ def add_columns(
             if column.default is None and not column.nullable
             else default_sql(column, now)
         )
-        statements.append(
-            f"ALTER TABLE {table.physical} ADD COLUMN {column.physical} "
-            f"{column.type.physical()} DEFAULT {filler}"
-        )
+        alter = f"ALTER TABLE {table.physical}"
+        statements.append(f"{alter} ADD COLUMN {column.physical} {column.type.physical()}")
+        statements.append(f"{alter} ALTER {column.physical} SET DEFAULT {filler}")
+        values.append(f"{column.physical} = {filler}")
+    statements.append(f"UPDATE {table.physical} SET {', '.join(values)}")
     _check_order(table.columns)
     return Altered(table=table, statements=tuple(statements))
 
