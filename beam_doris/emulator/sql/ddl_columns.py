@@ -63,7 +63,7 @@ def _bracketed(reader: Reader, opening: str, closing: str) -> list[Token]:
             found.append(token)
         if depth <= 0:
             return found
-    reader.fail(closing)
+    raise reader.fault(closing)
 
 
 def data_type(reader: Reader) -> DorisType:

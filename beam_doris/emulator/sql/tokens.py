@@ -242,11 +242,15 @@ class Reader:
             if not self.take(wanted):
                 self.fail(wanted)
 
-    def fail(self, wanted: str = "") -> NoReturn:
+    def fault(self, wanted: str = "") -> SyntaxFault:
+        """What is wrong with the next token."""
         token = self.peek()
         near = token.text if token.kind is not TokenKind.END else "<EOF>"
         more = f", expecting {wanted}" if wanted else ""
-        raise SyntaxFault(f"Syntax error: mismatched input '{near}'{more}")
+        return SyntaxFault(f"Syntax error: mismatched input '{near}'{more}")
+
+    def fail(self, wanted: str = "") -> NoReturn:
+        raise self.fault(wanted)
 
     def finish(self) -> None:
         """The statement must end here."""
@@ -317,7 +321,7 @@ class Reader:
                     depth -= 1
                     if depth == 0:
                         return list(self.tokens[begin : self.at - 1])
-        self.fail(")")
+        raise self.fault(")")
 
     def rest(self) -> list[Token]:
         """Every token from here on."""
