@@ -52,7 +52,8 @@ class Problems:
         try:
             return make()
         except ConfigError as error:
-            self._found.extend(error.problems)
+            about = f"{error.subject}: " if error.subject else ""
+            self._found.extend(about + problem for problem in error.problems)
             if error.hint:
                 self._hints.append(error.hint)
         except NotFoundError as error:

@@ -77,3 +77,15 @@ def runner_kind(pipeline: Any) -> RunnerKind:
 def is_streaming(pipeline: Any) -> bool:
     """Whether the pipeline was asked to run in streaming mode."""
     return bool(pipeline.options.view_as(StandardOptions).streaming)
+
+
+def is_plain_direct(pipeline: Any) -> bool:
+    """Whether `DirectRunner` itself was named, which chooses a runner by what the graph holds."""
+    names = {kind.__name__ for kind in type(pipeline.runner).__mro__}
+    return bool(names & {"SwitchingDirectRunner", "DirectRunner"})
+
+
+def unparsed_option(pipeline: Any, name: str) -> Any:
+    """An option that only the runner's own side knows, such as Flink's; None when it is not set."""
+    known = pipeline.options.get_all_options(drop_default=True, retain_unknown_options=True)
+    return known.get(name)

@@ -28,6 +28,7 @@ from beam_doris.client.scanner import ThriftScanner
 from beam_doris.errors import ProtocolError
 from beam_doris.options.reading import ReadProtocol
 from beam_doris.options.table_id import quote
+from beam_doris.read.prefetch import prefetched
 from beam_doris.read.request import ReadRequest, ScanPlan
 
 # Closing it ends the scan on the server.
@@ -52,6 +53,7 @@ class ThriftTablets:
             raise ProtocolError("a Thrift scan needs the server's plan", table=request.table)
         self._table = request.table
         self._opaque = plan.opaque
+        self._tuning = request.options
         self._client = shared_client(ThriftScanner, request.connection)
         self._options = ScanOptions(
             batch_rows=request.options.batch_rows,
@@ -63,7 +65,13 @@ class ThriftTablets:
         """One scan context on that backend, closed in the end."""
         group = TabletGroup(backend=backend, tablets=tablets)
         scan = self._client.scan(group, self._table, self._opaque, self._options)
-        return cast(ScanIterator, scan)
+        if not self._tuning.prefetch:
+            return cast(ScanIterator, scan)
+        return prefetched(
+            cast(ScanIterator, scan),
+            max_batches=self._tuning.prefetch_batches,
+            max_bytes=self._tuning.prefetch_bytes,
+        )
 
     def close(self) -> None:
         """Nothing: every scan closes its own context."""
@@ -78,7 +86,11 @@ class FlightTablets:
         self._columns = plan.schema.names
         self._session = FlightSession(
             request.connection,
-            FlightOptions(prefetch_batches=request.options.prefetch_batches),
+            FlightOptions(
+                prefetch_batches=(
+                    request.options.prefetch_batches if request.options.prefetch else 1
+                )
+            ),
         )
 
     def statement(self, tablets: tuple[int, ...]) -> str:
