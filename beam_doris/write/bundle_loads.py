@@ -20,6 +20,7 @@ from __future__ import annotations
 
 import logging
 import time
+from dataclasses import dataclass
 
 from beam_doris.client.contracts import LoadRequest, LoadResult
 from beam_doris.client.labels import load_label, new_nonce
@@ -30,6 +31,19 @@ from beam_doris.write.job import RawLines, WriteJob
 from beam_doris.write.token import LoadToken
 
 _log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Unit:
+    """The part of a stream that loads are made of.
+
+    Args:
+        shard: The shard of the table.
+        sequence: The number of the first load.
+    """
+
+    shard: int
+    sequence: int
 
 
 class _Load:
@@ -59,13 +73,15 @@ class BundleLoads:
     Args:
         job: The table and the options.
         loader: Opens loads, and aborts what is given up.
+        unit: The part of a stream that is loaded; None for a bundle of bounded input.
     """
 
-    def __init__(self, job: WriteJob, loader: StreamLoader) -> None:
+    def __init__(self, job: WriteJob, loader: StreamLoader, unit: Unit | None = None) -> None:
         self._job = job
         self._loader = loader
+        self._unit = unit
         self._nonce = new_nonce()
-        self._sequence = 0
+        self._sequence = 0 if unit is None else unit.sequence
         self._open: dict[tuple[str, ...] | None, _Load] = {}
         self._done: list[LoadToken] = []
         self.aborted = 0
@@ -109,7 +125,7 @@ class BundleLoads:
 
     def _begin(self, chunk: Chunk) -> _Load:
         job = self._job
-        label = load_label(job.label_prefix, job.table, job.run_id, self._nonce, self._sequence)
+        label = load_label(job.label_prefix, job.table, job.run_id, *self._name())
         body = Body(job, chunk)
         request = LoadRequest(
             table=job.table,
@@ -122,6 +138,12 @@ class BundleLoads:
         load = _Load(label, body, self._loader.open(request), self._sequence)
         self._sequence += 1
         return load
+
+    def _name(self) -> tuple[str | int, ...]:
+        """What makes the next label unique within run and table."""
+        if self._unit is None:
+            return self._nonce, self._sequence
+        return self._unit.shard, self._sequence, self._nonce
 
     def _finish(self, columns: tuple[str, ...] | None) -> None:
         load = self._open[columns]
@@ -144,4 +166,5 @@ class BundleLoads:
             bytes=load.bytes,
             loaded_at=time.time(),
             seconds=result.seconds,
+            shard=0 if self._unit is None else self._unit.shard,
         )

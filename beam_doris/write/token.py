@@ -43,11 +43,12 @@ class LoadToken:
         label: The load's label.
         txn_id: Its transaction; None when the answer was lost and the label stands for it.
         run_id: The run of the pipeline that loaded it.
-        sequence: Which load of its attempt it was.
+        sequence: Which load of its attempt it was; in streaming, which load of its shard.
         rows: Rows it holds.
         bytes: Bytes of its body.
         loaded_at: When it was pre-committed, in seconds since 1970.
         seconds: How long the load took.
+        shard: The shard of the table, in streaming.
     """
 
     catalog: str
@@ -61,6 +62,7 @@ class LoadToken:
     bytes: int
     loaded_at: float
     seconds: float
+    shard: int = 0
 
     @property
     def table_id(self) -> TableId:
