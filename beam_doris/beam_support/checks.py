@@ -52,7 +52,8 @@ class Problems:
         try:
             return make()
         except ConfigError as error:
-            about = f"{error.subject}: " if error.subject else ""
+            inner = error.subject is not None and error.subject != self._subject
+            about = f"{error.subject}: " if inner else ""
             self._found.extend(about + problem for problem in error.problems)
             if error.hint:
                 self._hints.append(error.hint)

@@ -45,6 +45,17 @@ LOADS_COMMITTED = "loads_committed"
 ROWS_COMMITTED = "rows_committed"
 COMMIT_MILLISECONDS = "commit_ms"
 
+LOOKUP_ELEMENTS = "lookup_elements"
+LOOKUP_MATCHED = "lookup_matched"
+LOOKUP_FAILED = "lookup_failed"
+LOOKUP_HITS = "lookup_cache_hits"
+LOOKUP_MISSES = "lookup_cache_misses"
+LOOKUP_LOADS = "lookup_loads"
+LOOKUP_WAIT_MILLISECONDS = "lookup_wait_ms"
+LOOKUP_CACHE_ROWS = "lookup_cache_rows"
+LOOKUP_CACHE_BYTES = "lookup_cache_bytes"
+LOOKUP_FULL_AGE = "lookup_full_age_s"
+
 
 class ReadMetrics:
     """Counts what one scanning DoFn read."""
@@ -74,6 +85,22 @@ class WriteMetrics:
         self.committed = Metrics.counter(NAMESPACE, LOADS_COMMITTED)
         self.committed_rows = Metrics.counter(NAMESPACE, ROWS_COMMITTED)
         self.commit_time = Metrics.distribution(NAMESPACE, COMMIT_MILLISECONDS)
+
+
+class LookupMetrics:
+    """Counts what one enriching DoFn did; a key that was found in the cache is a hit each time."""
+
+    def __init__(self) -> None:
+        self.elements = Metrics.counter(NAMESPACE, LOOKUP_ELEMENTS)
+        self.matched = Metrics.counter(NAMESPACE, LOOKUP_MATCHED)
+        self.failed = Metrics.counter(NAMESPACE, LOOKUP_FAILED)
+        self.hits = Metrics.counter(NAMESPACE, LOOKUP_HITS)
+        self.misses = Metrics.counter(NAMESPACE, LOOKUP_MISSES)
+        self.loads = Metrics.counter(NAMESPACE, LOOKUP_LOADS)
+        self.wait_time = Metrics.distribution(NAMESPACE, LOOKUP_WAIT_MILLISECONDS)
+        self.cache_rows = Metrics.gauge(NAMESPACE, LOOKUP_CACHE_ROWS)
+        self.cache_bytes = Metrics.gauge(NAMESPACE, LOOKUP_CACHE_BYTES)
+        self.full_age = Metrics.gauge(NAMESPACE, LOOKUP_FULL_AGE)
 
 
 class Stopwatch:

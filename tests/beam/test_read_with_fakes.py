@@ -172,7 +172,7 @@ def test_all_problems_of_the_arguments_come_together() -> None:
     with pytest.raises(ConfigError) as failure:
         source(table="student", output="rows", columns=[], filter=" ")
     text = "\n".join(failure.value.problems)
-    for words in ("names no database", "output 'rows'", "columns is empty", "filter: is empty"):
+    for words in ("names no database", "output 'rows'", "columns is empty", "filter is empty"):
         assert words in text
 
 
