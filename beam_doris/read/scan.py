@@ -36,7 +36,7 @@ from beam_doris.schema.arrow_normalize import normalize
 
 # A split of many tablets is read in about so many scans: few enough to keep the cost of opening
 # them small, enough for a runner to have something left to split off.
-_SCANS_PER_SPLIT = 16
+_SCANS_PER_SPLIT = 4
 
 _log = logging.getLogger(__name__)
 

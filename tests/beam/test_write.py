@@ -272,7 +272,8 @@ def test_rows_appear_only_when_they_are_committed(cluster: Cluster, table: str) 
         )
     assert content(cluster, table) == []
     states = {row[0] for row in transaction_states(cluster)}
-    assert "PRECOMMITTED" not in states
+    assert "ABORTED" in states
+    assert not states & {"PREPARE", "PRECOMMITTED"}
 
 
 def transaction_states(cluster: Cluster) -> list[tuple[Any, ...]]:
