@@ -24,6 +24,7 @@ from __future__ import annotations
 
 import argparse
 import shutil
+import signal
 import sys
 from collections.abc import Callable
 from functools import partial
@@ -104,6 +105,8 @@ def main() -> int:
         "--if-possible", action="store_true", help="succeed where the tools or jars cannot be had"
     )
     arguments = parser.parse_args()
+    # a kill must end the clients and servers that were started, too
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     impossible = 0 if arguments.if_possible else 2
     missing = [
         tool for tool in ("java", "javac", "mvn", "mariadb", "curl") if not shutil.which(tool)
