@@ -133,7 +133,7 @@ class RowMaker:
 
     def __init__(self, schema: TableSchema) -> None:
         self._schema = schema
-        self._converters = [_converter(column.type) for column in schema.columns]
+        self._converters = [row_converter(column.type) for column in schema.columns]
 
     def rows(self, batch: pa.RecordBatch) -> Iterator[beam.Row]:
         """Rows of a batch with the schema's columns, in its order.
@@ -167,11 +167,11 @@ class RowMaker:
         return values if convert is None else [convert(value) for value in values]
 
 
-def _converter(doris: DorisType) -> Callable[[Any], Any] | None:
-    """What turns a Python value into the row's; None where they are the same."""
+def row_converter(doris: DorisType) -> Callable[[Any], Any] | None:
+    """What turns a column's Python value into that of a row; None where they are the same."""
     if doris.kind is Kind.STRUCT and doris.children:
         names = doris.names
-        inner = [_converter(child) for child in doris.children]
+        inner = [row_converter(child) for child in doris.children]
 
         def struct(value: Any) -> Any:
             if value is None:
@@ -185,12 +185,12 @@ def _converter(doris: DorisType) -> Callable[[Any], Any] | None:
 
         return struct
     if doris.kind is Kind.ARRAY and doris.children:
-        element = _converter(doris.children[0])
+        element = row_converter(doris.children[0])
         if element is None:
             return None
         return lambda value: None if value is None else [element(item) for item in value]
     if doris.kind is Kind.MAP and doris.children:
-        item = _converter(doris.children[1])
+        item = row_converter(doris.children[1])
         if item is None:
             return None
         return lambda value: (

@@ -300,12 +300,14 @@ class QueryRows:
         types: Server type names where the protocol gives them, else empty texts.
         rows: The cells, as the protocol gives them.
         affected: Rows changed by a statement without rows.
+        scales: Fraction digits of every column, where the protocol gives them.
     """
 
     columns: tuple[str, ...] = ()
     types: tuple[str, ...] = ()
     rows: tuple[tuple[object, ...], ...] = ()
     affected: int = 0
+    scales: tuple[int, ...] = ()
 
     def dicts(self) -> Iterator[dict[str, object]]:
         """The rows by column name."""

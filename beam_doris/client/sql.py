@@ -291,6 +291,7 @@ class _Session:
                 types=tuple(_TYPE_NAMES.get(column[1], "") for column in cursor.description),
                 rows=tuple(cursor.fetchall()),
                 affected=max(0, cursor.rowcount),
+                scales=tuple(int(column[5] or 0) for column in cursor.description),
             )
 
     def close(self) -> None:

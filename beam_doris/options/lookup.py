@@ -40,6 +40,9 @@ class LookupOptions:
         queue_size: The most keys that wait for a query.
         threads: The most queries at a time, per worker process.
         parallel: Whether queries run beside the pipeline.
+        deadline: For the query of a batch with all of its repetitions.
+        attempt_timeout: For one attempt; a frontend that takes longer is left for the next.
+        flight_above: Batches of more missing keys than that are asked for by Arrow Flight.
     """
 
     cache_rows: int = 100_000
@@ -50,15 +53,23 @@ class LookupOptions:
     queue_size: int = 4096
     threads: int = 4
     parallel: bool = True
+    deadline: timedelta = timedelta(seconds=60)
+    attempt_timeout: timedelta = timedelta(seconds=20)
+    flight_above: int = 4096
 
     def __post_init__(self) -> None:
         problems = [
             f"{name} is not positive"
-            for name in ("cache_bytes", "batch_size", "queue_size", "threads")
+            for name in ("cache_bytes", "batch_size", "queue_size", "threads", "flight_above")
             if getattr(self, name) <= 0
         ]
         problems += [
             f"{name} is at least 0" for name in ("cache_rows", "retries") if getattr(self, name) < 0
+        ]
+        problems += [
+            f"{name} is not positive"
+            for name in ("deadline", "attempt_timeout")
+            if getattr(self, name) <= timedelta(0)
         ]
         if self.cache_ttl < timedelta(0):
             problems.append("cache_ttl is at least 0")
