@@ -22,12 +22,11 @@ import re
 
 from beam_doris.beam_support.checks import Problems, with_hint
 from beam_doris.beam_support.client_pool import shared_client
-from beam_doris.beam_support.runners import RunnerKind, is_streaming, runner_kind
 from beam_doris.client.frontend import Frontend
 from beam_doris.errors import ConfigError, ConnectError, DeadlineExceeded
 from beam_doris.options.connection import DorisConnection
 from beam_doris.options.table_id import TableId
-from beam_doris.options.writing import LoadFormat, TwoPhaseCommit, WriteOptions
+from beam_doris.options.writing import LoadFormat, WriteOptions
 from beam_doris.schema.table_schema import TableSchema
 from beam_doris.write.elements import Form, Hint, hint_of
 from beam_doris.write.job import WriteJob
@@ -41,6 +40,8 @@ UNREACHABLE_HINT = (
 
 _LABEL_CHARACTERS = re.compile(r"[-_A-Za-z0-9:]+")
 _MAX_PREFIX = 60
+_MAX_RUN_ID = 24
+_RUN_ID = re.compile(r"[-A-Za-z0-9:]{1,24}")
 
 
 def label_prefix_problems(prefix: object) -> list[str]:
@@ -60,18 +61,21 @@ def label_prefix_problems(prefix: object) -> list[str]:
     return problems
 
 
-def mode_problems(options: WriteOptions, table: TableId | None) -> list[str]:
-    """What this version cannot do."""
-    problems = []
-    if not isinstance(options.mode, TwoPhaseCommit):
-        problems.append(
-            f"mode {type(options.mode).__name__} is not offered yet; use TwoPhaseCommit()"
-        )
-    if table is not None and not table.is_internal:
-        problems.append(
-            f"{table} is in catalog {table.catalog!r}; loads go to the internal catalog only"
-        )
-    return problems
+def run_id_problems(run_id: object) -> list[str]:
+    """What is wrong with a run id that the user gives."""
+    if run_id is None or (isinstance(run_id, str) and _RUN_ID.fullmatch(run_id)):
+        return []
+    return [
+        f"run_id {run_id!r} is not 1 to {_MAX_RUN_ID} letters, digits, '-' or ':'; give the id "
+        "of the run that is to be repeated"
+    ]
+
+
+def table_problems(table: TableId | None) -> list[str]:
+    """What is wrong with the table's name."""
+    if table is None or table.is_internal:
+        return []
+    return [f"{table} is in catalog {table.catalog!r}; loads go to the internal catalog only"]
 
 
 def fetch_schema(connection: DorisConnection, table: TableId) -> TableSchema:
@@ -126,35 +130,12 @@ def _partial(options: WriteOptions) -> bool:
     return stated.get("partial_columns", "false").lower() == "true"
 
 
-def check_runner(pipeline: object, bounded: bool) -> RunnerKind:
-    """Refuses what would not be exactly once, before anything runs.
-
-    Raises:
-        ConfigError: the runner or the input cannot give the guarantee; says what can.
-    """
-    kind = runner_kind(pipeline)
-    problems = Problems(SUBJECT)
-    if not bounded or is_streaming(pipeline):
-        problems.add(
-            "unbounded input is not offered yet: a bundle is no unit of a load there; write a "
-            "bounded collection, without --streaming"
-        )
-    if not kind.reshuffle_is_durable:
-        problems.add(
-            f"exactly-once loads on {kind.value} are not offered yet: a Reshuffle persists nothing "
-            "there, so a token could be committed and then be computed again; use DirectRunner, "
-            "PrismRunner or DataflowRunner"
-        )
-    problems.raise_if_any()
-    return kind
-
-
 __all__ = [
     "SUBJECT",
     "ConfigError",
     "check_elements",
-    "check_runner",
     "fetch_schema",
     "label_prefix_problems",
-    "mode_problems",
+    "run_id_problems",
+    "table_problems",
 ]

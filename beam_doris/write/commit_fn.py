@@ -18,7 +18,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 import apache_beam as beam
 
@@ -62,6 +62,10 @@ class CommitFn(beam.DoFn):
 
     def process(self, token: LoadToken) -> Iterator[CommittedLoad]:
         """Commits one token."""
+        yield from self.committed(token)
+
+    def committed(self, token: LoadToken) -> Iterator[CommittedLoad]:
+        """Commits one token, counts it, and says what became visible."""
         try:
             with Stopwatch() as watch:
                 outcome = commit_token(self._connection, token)
@@ -81,3 +85,15 @@ class CommitFn(beam.DoFn):
             commit_seconds=watch.milliseconds / 1000,
             already=outcome.already,
         )
+
+
+class GroupedCommitFn(CommitFn):
+    """Commits all loads of a table, or of everything, when all of them are there."""
+
+    def process(  # type: ignore[override]
+        self, element: tuple[str, Iterable[LoadToken]]
+    ) -> Iterator[CommittedLoad]:
+        """Commits one group, in the order of the loads."""
+        tokens = sorted(element[1], key=lambda token: (token.loaded_at, token.label))
+        for token in tokens:
+            yield from self.committed(token)

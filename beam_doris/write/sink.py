@@ -14,7 +14,7 @@
 # KIND, either express or implied.  See the License for the
 # specific language governing permissions and limitations
 # under the License.
-"""`WriteToDoris`: a bounded PCollection into a table, exactly once."""
+"""`WriteToDoris`: a PCollection into a table, exactly once."""
 
 from __future__ import annotations
 
@@ -29,7 +29,6 @@ from apache_beam.transforms.window import GlobalWindows
 
 from beam_doris.beam_support import coders as _coders  # noqa: F401  (registers the batch coder)
 from beam_doris.beam_support.checks import Problems
-from beam_doris.beam_support.runners import RunnerKind
 from beam_doris.client.labels import new_run_id
 from beam_doris.options.connection import DorisConnection
 from beam_doris.options.table_id import TableId
@@ -37,17 +36,16 @@ from beam_doris.options.writing import WriteMode, WriteOptions
 from beam_doris.write.checking import (
     SUBJECT,
     check_elements,
-    check_runner,
     fetch_schema,
     label_prefix_problems,
-    mode_problems,
+    run_id_problems,
+    table_problems,
 )
-from beam_doris.write.commit_fn import CommitFn
+from beam_doris.write.delivery_plan import AUTO, plan_delivery
+from beam_doris.write.graph import load_and_commit
 from beam_doris.write.job import OnRowError, WriteJob
-from beam_doris.write.load_fn import EarlyCommittingLoadFn, LoadFn
 from beam_doris.write.pack_fn import FAILED, PackFn
 from beam_doris.write.result import FailedRow, WriteResult
-from beam_doris.write.token import CommittedLoad, LoadToken
 
 _log = logging.getLogger(__name__)
 
@@ -55,9 +53,11 @@ _log = logging.getLogger(__name__)
 class WriteToDoris(beam.PTransform):
     """Writes elements as rows of a Doris table; each becomes visible exactly once.
 
-    Rows are packed and streamed into two-phase loads inside the bundle that brings them. Only when
-    the runner has made a bundle durable are its loads committed, so what a failed attempt loaded
-    never becomes visible.
+    Rows of bounded input are packed and streamed into two-phase loads inside the bundle that brings
+    them; those of unbounded input are gathered in the runner's state until they are worth a load.
+    Only when the runner has made it durable that a load was done is the load committed, so what a
+    failed attempt loaded never becomes visible. What a mode promises on a runner is logged when
+    the transform is applied; `docs/guarantees.md` has the whole table.
 
     Elements are dict, NamedTuple, `beam.Row`, tuple (with `columns`), `pyarrow.RecordBatch`,
     `pyarrow.Table`, or raw lines (str or bytes) in the form of `options.load_format`.
@@ -73,6 +73,11 @@ class WriteToDoris(beam.PTransform):
         on_row_error: `"fail"`, or `"dead_letter"`: elements that are no rows of the table leave
             through `result.failed_rows`, which you must then store.
         validate: Ask the frontend now about the table; else the workers do when they start.
+        commit: How tokens become durable before they are committed: `"auto"` where the runner
+            tells, else `"reshuffle"`, `"stable"` or `"grouped"`, which `PortableRunner` needs.
+        all_or_nothing: For bounded input: commit nothing before everything is loaded.
+        run_id: Tells the loads of this run from those of others. Drawn anew for every transform;
+            give the id of an earlier run to repeat that one.
 
     Returns:
         A `WriteResult` with `committed_loads` and `failed_rows`.
@@ -98,6 +103,9 @@ class WriteToDoris(beam.PTransform):
         mode: WriteMode | None = None,
         on_row_error: str | OnRowError = OnRowError.FAIL,
         validate: bool = True,
+        commit: str = AUTO,
+        all_or_nothing: bool = False,
+        run_id: str | None = None,
     ) -> None:
         super().__init__()
         problems = Problems(SUBJECT)
@@ -114,7 +122,8 @@ class WriteToDoris(beam.PTransform):
         chosen = options if options is not None else WriteOptions()
         if mode is not None:
             chosen = problems.attempt(lambda: replace(chosen, mode=mode)) or chosen
-        problems.extend(mode_problems(chosen, table_id))
+        problems.extend(table_problems(table_id))
+        problems.extend(run_id_problems(run_id))
         problems.raise_if_any(table)
         assert table_id is not None
         assert policy is not None
@@ -122,12 +131,14 @@ class WriteToDoris(beam.PTransform):
             connection=connection,
             table=table_id,
             label_prefix=label_prefix,
-            run_id=new_run_id(),
+            run_id=new_run_id() if run_id is None else run_id,
             columns=None if columns is None else tuple(columns),
             schema=fetch_schema(connection, table_id) if validate else None,
             options=chosen,
             on_row_error=policy,
         )
+        self._commit = commit
+        self._all_or_nothing = all_or_nothing
         if self._job.columns is not None:
             check_elements(self._job, Any)
 
@@ -137,31 +148,24 @@ class WriteToDoris(beam.PTransform):
         return self._job.run_id
 
     def expand(self, elements: pvalue.PCollection) -> WriteResult:
-        """Pack and load in one stage, then commit what is durable."""
-        kind = check_runner(elements.pipeline, elements.is_bounded)
-        check_elements(self._job, elements.element_type)
-        _log.info("%s: exactly once on %s, run %s", self._job.table, kind.value, self.run_id)
+        """Pack and load, then commit what is durable."""
+        job = self._job
+        plan = plan_delivery(
+            elements.pipeline,
+            elements.is_bounded,
+            job.options,
+            commit=self._commit,
+            all_or_nothing=self._all_or_nothing,
+        )
+        check_elements(job, elements.element_type)
+        _log.info("%s: %s, run %s", job.table, plan, job.run_id)
         if not isinstance(elements.windowing.windowfn, GlobalWindows):
             elements = elements | "Rewindow" >> beam.WindowInto(GlobalWindows())
-        packed = elements | "Pack" >> beam.ParDo(PackFn(self._job)).with_outputs(
-            FAILED, main="chunks"
-        )
-        committed = (
-            packed.chunks
-            | "Load" >> beam.ParDo(self._load_fn(kind)).with_output_types(LoadToken)
-            # a token that has passed here is never computed again: only now may it be committed
-            | "MakeDurable" >> beam.Reshuffle()
-            | "Commit"
-            >> beam.ParDo(CommitFn(self._job.connection)).with_output_types(CommittedLoad)
-        )
+        packed = elements | "Pack" >> beam.ParDo(PackFn(job)).with_outputs(FAILED, main="chunks")
+        committed = load_and_commit(packed.chunks, job, plan)
         failed = packed[FAILED]
         failed.element_type = FailedRow
         return WriteResult(committed_loads=committed, failed_rows=failed)
-
-    def _load_fn(self, kind: RunnerKind) -> LoadFn:
-        if kind.finalizer_is_durable:
-            return EarlyCommittingLoadFn(self._job)
-        return LoadFn(self._job)
 
     def display_data(self) -> dict[str, Any]:
         """What a runner's pages show; nothing of the credentials."""

@@ -32,7 +32,7 @@ from apache_beam.testing.util import assert_that, equal_to
 from beam_doris import ConfigError, LoadFormat, ReadFromDoris, WriteOptions, WriteToDoris
 from beam_doris.emulator import Rule
 from beam_doris.errors import AuthError, ConnectError, LoadError, TransactionExpiredError
-from beam_doris.write import commit_fn
+from beam_doris.write import commit_fn, graph
 from beam_doris.write.load_fn import LoadFn
 from tests.beam.cluster import Cluster, pipeline
 
@@ -316,7 +316,7 @@ def test_a_load_that_expired_before_its_commit_fails_the_pipeline(
     cluster: Cluster, table: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # without the early commit, and with an hour between the load and its commit
-    monkeypatch.setattr(WriteToDoris, "_load_fn", lambda self, kind: LoadFn(self._job))
+    monkeypatch.setattr(graph, "EarlyCommittingLoadFn", LoadFn)
     clock: Any = cluster.emulator.clock
     original = commit_fn.commit_token
 

@@ -39,7 +39,7 @@ from beam_doris.errors import (
     TransactionExpiredError,
     TransientError,
 )
-from beam_doris.options.writing import LoadFormat, PlainLoad, WriteOptions
+from beam_doris.options.writing import LoadFormat, WriteOptions
 from beam_doris.write.sink import WriteToDoris
 from tests.beam.fakes import FakeCluster, FakeFrontend, column, connection
 
@@ -284,11 +284,11 @@ def test_all_problems_of_the_arguments_come_together() -> None:
             table="student",
             label_prefix="no spaces",
             columns=[],
-            mode=PlainLoad(),
+            run_id="no spaces",
             on_row_error="ignore",
         )
     text = "\n".join(failure.value.problems)
-    for words in ("names no database", "label_prefix", "columns is empty", "PlainLoad", "ignore"):
+    for words in ("names no database", "label_prefix", "columns is empty", "run_id", "ignore"):
         assert words in text
 
 
@@ -345,22 +345,6 @@ def test_tuples_need_columns_of_their_length(cluster: FakeCluster) -> None:
         pairs | "a" >> sink()
     with pytest.raises(ConfigError, match="tuples of 2 for 3 columns"):
         pairs | "b" >> sink(columns=["id", "name", "age"])
-
-
-def test_unbounded_input_is_refused_with_advice(cluster: FakeCluster) -> None:
-    pipeline = beam.Pipeline(
-        runner=fn_runner.FnApiRunner(),
-        options=beam.options.pipeline_options.PipelineOptions(["--streaming"]),
-    )
-    with pytest.raises(ConfigError, match="bounded"):
-        pipeline | beam.Create([{"id": 1}]) | sink()
-
-
-@pytest.mark.parametrize("runner", ["FlinkRunner", "SparkRunner", "PortableRunner"])
-def test_runners_without_durable_tokens_are_refused(cluster: FakeCluster, runner: str) -> None:
-    pipeline = beam.Pipeline(runner=runner)
-    with pytest.raises(ConfigError, match=runner):
-        pipeline | beam.Create([{"id": 1}]) | sink()
 
 
 def test_the_display_data_shows_no_secret() -> None:

@@ -1,0 +1,128 @@
+# Licensed to the Apache Software Foundation (ASF) under one
+# or more contributor license agreements.  See the NOTICE file
+# distributed with this work for additional information
+# regarding copyright ownership.  The ASF licenses this file
+# to you under the Apache License, Version 2.0 (the
+# "License"); you may not use this file except in compliance
+# with the License.  You may obtain a copy of the License at
+#
+#   http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing,
+# software distributed under the License is distributed on an
+# "AS IS" BASIS, WITHOUT WARRANTIES OR CONDITIONS OF ANY
+# KIND, either express or implied.  See the License for the
+# specific language governing permissions and limitations
+# under the License.
+"""The part of the graph between packed chunks and committed loads, by the plan of delivery."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import apache_beam as beam
+from apache_beam import pvalue
+from apache_beam.typehints import KV, Tuple
+
+from beam_doris.beam_support.stable_input import StableInputParDo
+from beam_doris.options.writing import TwoPhaseCommit
+from beam_doris.schema.table_schema import TableModel, TableSchema
+from beam_doris.write.buffer_fn import BufferFn, StreamingBufferFn
+from beam_doris.write.checking import fetch_schema
+from beam_doris.write.commit_fn import CommitFn, GroupedCommitFn
+from beam_doris.write.delivery_plan import DeliveryPlan, uses_state
+from beam_doris.write.encoding import Chunk
+from beam_doris.write.guarantees import CommitStage
+from beam_doris.write.job import RawLines, WriteJob
+from beam_doris.write.load_fn import EarlyCommittingLoadFn, LoadFn
+from beam_doris.write.one_phase_fn import OnePhaseLoadFn
+from beam_doris.write.ordered_commit import OrderedCommitFn, commit_key
+from beam_doris.write.sharding import split_by_shard
+from beam_doris.write.stored import pack_chunk
+from beam_doris.write.token import CommittedLoad, LoadToken
+
+_ALL = "all"
+
+
+class ShardFn(beam.DoFn):
+    """Cuts chunks by shard and makes them fit for the runner's state."""
+
+    def __init__(self, job: WriteJob) -> None:
+        self._job = job
+        self._schema: TableSchema | None = job.schema
+
+    def setup(self) -> None:
+        """Asks for the table's keys where they are not known."""
+        if self._schema is None:
+            self._schema = fetch_schema(self._job.connection, self._job.table)
+
+    def process(self, chunk: Chunk) -> Iterator[tuple[tuple[str, int], bytes]]:
+        """One element for each shard that the chunk has rows of.
+
+        Raw lines are not looked into: all of them are one shard, and keep their order.
+        """
+        table = str(self._job.table)
+        if isinstance(chunk, RawLines):
+            yield (table, 0), pack_chunk(chunk)
+            return
+        assert self._schema is not None
+        shards = self._job.options.stream.shards
+        for shard, part in split_by_shard(chunk, shard_columns(self._schema), shards):
+            yield (table, shard), pack_chunk(part)
+
+
+def shard_columns(schema: TableSchema) -> tuple[str, ...]:
+    """The columns whose values decide about a row's shard."""
+    keys = tuple(column.name for column in schema.columns if column.key)
+    if keys or schema.model is not TableModel.DUPLICATE:
+        return keys
+    return tuple(column.name for column in schema.columns[:1])
+
+
+def load_and_commit(
+    chunks: pvalue.PCollection, job: WriteJob, plan: DeliveryPlan
+) -> pvalue.PCollection:
+    """The committed loads of packed chunks."""
+    two_phase = isinstance(job.options.mode, TwoPhaseCommit)
+    loaded = LoadToken if two_phase else CommittedLoad
+    if uses_state(job.options.mode, plan.streaming):
+        buffer = StreamingBufferFn(job) if plan.streaming else BufferFn(job)
+        sharded = chunks | "Shard" >> beam.ParDo(ShardFn(job)).with_output_types(
+            KV[Tuple[str, int], bytes]
+        )
+        loads = sharded | "Load" >> beam.ParDo(buffer).with_output_types(loaded)
+    elif two_phase:
+        load_fn = EarlyCommittingLoadFn(job) if plan.early_commit else LoadFn(job)
+        loads = chunks | "Load" >> beam.ParDo(load_fn).with_output_types(loaded)
+    else:
+        loads = chunks | "Load" >> beam.ParDo(OnePhaseLoadFn(job)).with_output_types(loaded)
+    return commit(loads, job, plan) if two_phase else loads
+
+
+def commit(tokens: pvalue.PCollection, job: WriteJob, plan: DeliveryPlan) -> pvalue.PCollection:
+    """Stage 2: what has passed the break before it is never computed again."""
+    if plan.commit is CommitStage.GROUPED:
+        everything = plan.all_or_nothing
+        return (
+            tokens
+            | "KeyByTable"
+            >> beam.Map(
+                lambda token: (_ALL if everything else str(token.table_id), token)
+            ).with_output_types(KV[str, LoadToken])
+            | "AwaitAllLoads" >> beam.GroupByKey()
+            | "Commit"
+            >> beam.ParDo(GroupedCommitFn(job.connection)).with_output_types(CommittedLoad)
+        )
+    durable = tokens
+    if plan.streaming:
+        durable = tokens | "KeyByShard" >> beam.Map(
+            lambda token: (commit_key(token), token)
+        ).with_output_types(KV[Tuple[str, str, int], LoadToken])
+    durable = durable | "MakeDurable" >> beam.Reshuffle()
+    if not plan.streaming:
+        commit_fn: beam.DoFn = CommitFn(job.connection)
+    else:
+        commit_fn = OrderedCommitFn(job.connection)
+    stable = plan.commit is CommitStage.STABLE
+    step = StableInputParDo(commit_fn) if stable else beam.ParDo(commit_fn)
+    return durable | "Commit" >> step.with_output_types(CommittedLoad)
