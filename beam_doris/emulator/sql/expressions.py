@@ -30,6 +30,7 @@ from sqlglot import exp
 
 from beam_doris.emulator.sql import prepare
 from beam_doris.emulator.sql.convert import cast_sql, is_text, parse_sql
+from beam_doris.emulator.sql.folding import folded
 from beam_doris.emulator.sql.function_types import RENAMED, RESULT_TYPES, common_type, promoted
 from beam_doris.emulator.sql.nodes import (
     BIGINT,
@@ -157,6 +158,10 @@ class ExpressionRewriter(TimeExpressions):
     def cast(self, operand: Any, target: DorisType) -> Any:
         if target.kind in (Kind.CHAR, Kind.VARCHAR):
             return raw(f"left({as_sql(operand, target)}, {target.length})", target)
+        if isinstance(operand, exp.Literal) and operand.is_string:
+            constant = folded(operand.name, target)
+            if constant is not None:
+                return raw(constant, target)
         return raw(cast_sql(f"({duck(operand)})", type_of(operand), target), target)
 
     def plain_cast(self, node: Any, _scope: Scope) -> Any:
