@@ -25,6 +25,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 
 from beam_doris.errors import ConfigError
+from beam_doris.options.bad_rows import BadRows
 from beam_doris.options.csv_dialect import CsvDialect
 from beam_doris.options.delivery import StreamBuffer, TransactionBudget
 
@@ -190,6 +191,7 @@ class WriteOptions:
         load_properties: Stream-load headers to pass through.
         stream: How unbounded input is gathered into loads.
         budget: What the server allows to stay uncommitted.
+        bad_rows: What may be spent on rows that the table refuses.
     """
 
     mode: WriteMode = field(default_factory=lambda: TwoPhaseCommit(explicit=False))
@@ -208,6 +210,7 @@ class WriteOptions:
     load_properties: Mapping[str, str] = field(default_factory=dict, hash=False)
     stream: StreamBuffer = field(default_factory=StreamBuffer)
     budget: TransactionBudget = field(default_factory=TransactionBudget)
+    bad_rows: BadRows = field(default_factory=BadRows)
 
     def __post_init__(self) -> None:
         problems = []

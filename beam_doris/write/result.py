@@ -31,7 +31,10 @@ class FailedRow(NamedTuple):
         label: The load that refused it; None when it never reached one.
         reason: Why; never quotes the row.
         column: The column that it does not fit, where it is about one.
-        row: The element itself, for a dead-letter store.
+        row: The element itself; of a row that the server refused, a dict of its columns, or the
+            raw line.
+        unisolated: It was refused together with others, and may be sound: the search for the bad
+            ones ended before (`BadRows.max_loads`).
     """
 
     table: str
@@ -39,6 +42,7 @@ class FailedRow(NamedTuple):
     reason: str
     column: str | None
     row: Any
+    unisolated: bool = False
 
 
 class WriteResult(NamedTuple):
