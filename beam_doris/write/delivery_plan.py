@@ -41,7 +41,7 @@ from beam_doris.options.writing import (
     WriteMode,
     WriteOptions,
 )
-from beam_doris.write.guarantees import CommitStage, Guarantee, Level, Setting, guarantee_of
+from beam_doris.write.guarantees import CommitStage, Guarantee, Setting, guarantee_of
 
 SUBJECT = "WriteToDoris"
 AUTO = "auto"
@@ -109,7 +109,7 @@ def plan_delivery(
         problems.add(f"{type(options.mode).__name__} on {setting.value}: {guarantee.why}")
     stage = guarantee.commit
     if isinstance(options.mode, TwoPhaseCommit) and not guarantee.refused:
-        stage = _stage(stage, stated, setting, problems)
+        stage = _stage(stage, stated, setting, problems, streaming)
     if all_or_nothing:
         problems.extend(_all_or_nothing_problems(options.mode, streaming))
         stage = CommitStage.GROUPED if stage is CommitStage.RESHUFFLE else stage
@@ -179,12 +179,16 @@ def _setting(
 
 
 def _stage(
-    planned: CommitStage, stated: CommitStage | None, setting: Setting, problems: Problems
+    planned: CommitStage,
+    stated: CommitStage | None,
+    setting: Setting,
+    problems: Problems,
+    streaming: bool,
 ) -> CommitStage:
     """The commit stage; one that the user names must hold on the runner."""
     if stated is None or stated is planned:
         return planned
-    if stated is CommitStage.GROUPED and planned is CommitStage.RESHUFFLE:
+    if stated is CommitStage.GROUPED and planned is CommitStage.RESHUFFLE and not streaming:
         return stated
     problems.add(
         f"commit={stated.value!r} does not hold on {setting.value}, which needs {planned.value!r}: "
@@ -256,4 +260,22 @@ def _seconds(span: timedelta) -> str:
     return f"{span.total_seconds():g} s"
 
 
-__all__ = ["AUTO", "DeliveryPlan", "Level", "checkpointing_interval", "plan_delivery", "uses_state"]
+def warnings_of(pipeline: Any, plan: DeliveryPlan) -> list[str]:
+    """What is allowed and may still surprise."""
+    drains = str(unparsed_option(pipeline, "enable_stable_input_drain") or "").lower()
+    if plan.commit is CommitStage.STABLE and drains != "true":
+        return [
+            "without --enable_stable_input_drain=true Flink fails at the end of bounded input, or "
+            "of a drain, when loads still wait for their checkpoint"
+        ]
+    return []
+
+
+__all__ = [
+    "AUTO",
+    "DeliveryPlan",
+    "checkpointing_interval",
+    "plan_delivery",
+    "uses_state",
+    "warnings_of",
+]

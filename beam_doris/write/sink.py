@@ -41,7 +41,7 @@ from beam_doris.write.checking import (
     run_id_problems,
     table_problems,
 )
-from beam_doris.write.delivery_plan import AUTO, plan_delivery
+from beam_doris.write.delivery_plan import AUTO, plan_delivery, warnings_of
 from beam_doris.write.graph import load_and_commit
 from beam_doris.write.job import OnRowError, WriteJob
 from beam_doris.write.pack_fn import FAILED, PackFn
@@ -159,6 +159,8 @@ class WriteToDoris(beam.PTransform):
         )
         check_elements(job, elements.element_type)
         _log.info("%s: %s, run %s", job.table, plan, job.run_id)
+        for warning in warnings_of(elements.pipeline, plan):
+            _log.warning("%s: %s", job.table, warning)
         if not isinstance(elements.windowing.windowfn, GlobalWindows):
             elements = elements | "Rewindow" >> beam.WindowInto(GlobalWindows())
         packed = elements | "Pack" >> beam.ParDo(PackFn(job)).with_outputs(FAILED, main="chunks")
