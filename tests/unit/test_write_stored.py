@@ -88,14 +88,14 @@ def test_states_of_version_1_are_read() -> None:
 def test_chunks_of_version_1_are_read() -> None:
     assert rows_in(LINES_1) == rows_in(BATCH_1) == 2
     assert unpack_chunk(LINES_1) == RawLines(b"a\nb\n", 2)
-    assert unpack_chunk(BATCH_1).equals(BATCH)
+    assert BATCH.equals(unpack_chunk(BATCH_1))
 
 
 def test_what_is_written_now_is_read_again() -> None:
     assert LoadTokenCoder().decode(LoadTokenCoder().encode(TOKEN)) == TOKEN
     state = CommitState(next=9, last_label="x", pending=(TOKEN, TOKEN))
     assert CommitStateCoder().decode(CommitStateCoder().encode(state)) == state
-    assert unpack_chunk(pack_chunk(BATCH)).equals(BATCH)
+    assert BATCH.equals(unpack_chunk(pack_chunk(BATCH)))
     lines = RawLines(bytes(range(256)) + b"\n", 1)
     assert unpack_chunk(pack_chunk(lines)) == lines
 
