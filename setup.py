@@ -48,12 +48,21 @@ DEMO = [
     "matplotlib>=3.8",  # the demo's chart
     "psutil>=5.9",  # the demo's peak memory
 ]
+ENRICHMENT = [
+    "google-api-core>=2",  # Beam's own Enrichment transform imports it, for one exception class
+]
+BENCH = [
+    *EMULATOR,
+    *ENRICHMENT,
+    "sqlalchemy>=2",  # Beam's CloudSQL enrichment handler, which lookups are measured against
+]
 INTEROP = [
     "sqlalchemy>=2",  # a foreign client of the MySQL protocol
     "adbc-driver-flightsql>=1.1",  # a foreign client of Flight SQL
 ]
 DEV = [
     *DEMO,
+    *ENRICHMENT,
     "pytest>=8",  # test runner
     "pytest-timeout>=2.3",  # no test may hang
     "hypothesis>=6.100",  # property and model-based tests
@@ -75,5 +84,12 @@ setup(
     packages=find_packages(include=["beam_doris", "beam_doris.*"]),
     package_data={"beam_doris": ["py.typed", "idl/*.thrift"]},
     install_requires=CORE,
-    extras_require={"emulator": EMULATOR, "demo": DEMO, "dev": DEV, "interop": INTEROP},
+    extras_require={
+        "emulator": EMULATOR,
+        "demo": DEMO,
+        "dev": DEV,
+        "interop": INTEROP,
+        "enrichment": ENRICHMENT,
+        "bench": BENCH,
+    },
 )

@@ -124,14 +124,13 @@ class EnrichFn(beam.DoFn):
         if type(element) is self._kind:
             try:
                 rows = self._known(self._extract(element))
-            except (LookupError, AttributeError, TypeError):
-                rows = None
-            if rows and len(rows) == 1:
-                self._quick += 1
-                try:
-                    return (self._join(element, rows[0]),)
-                except RowEncodingError as error:
-                    return self._failed([windowed], error)
+                if rows and len(rows) == 1:
+                    joined = (self._join(element, rows[0]),)
+                    self._quick += 1
+                    return joined
+            except (DorisError, LookupError, AttributeError, TypeError):
+                # the long way says what is wrong with it
+                pass
         return self._process(element, windowed)
 
     def finish_bundle(self) -> Iterable[Output]:

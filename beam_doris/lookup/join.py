@@ -91,6 +91,12 @@ class JoinRule:
         """What stands for a row when none matches."""
         return dict.fromkeys(self.names)
 
+    def for_row(self, row: Mapping[str, Any]) -> Mapping[str, Any]:
+        """The values as a `beam.Row` holds them: a STRUCT is a row of its own."""
+        if not self.row_converters:
+            return row
+        return {**row, **{name: make(row[name]) for name, make in self.row_converters.items()}}
+
     def clash(self, names: Iterable[str]) -> RowEncodingError:
         """The error of an element that has a field of these names."""
         listed = ", ".join(sorted(names))
@@ -163,14 +169,12 @@ class RowJoiner:
     def __init__(self, rule: JoinRule) -> None:
         self._inner = DictJoiner(rule)
         self.extract: Callable[[Any], Any] = attrgetter(*rule.fields)
-        self._converters = rule.row_converters
+        self._rule = rule
 
     def join(self, element: Any, row: Mapping[str, Any]) -> beam.Row:
         """A row with the fields of both."""
         fields = element.as_dict() if isinstance(element, beam.Row) else element._asdict()
-        if self._converters:
-            row = {**row, **{name: make(row[name]) for name, make in self._converters.items()}}
-        return beam.Row(**self._inner.join(fields, row))
+        return beam.Row(**self._inner.join(fields, self._rule.for_row(row)))
 
 
 class NamedTupleJoiner:

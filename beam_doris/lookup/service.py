@@ -250,6 +250,7 @@ class _Registry:
         self._services: dict[str, LookupService] = {}
         self._users: dict[str, int] = {}
         self._left_at: dict[str, float] = {}
+        self._timer: threading.Timer | None = None
 
     def acquire(self, spec: LookupSpec) -> LookupService:
         with self._lock:
@@ -267,11 +268,15 @@ class _Registry:
                 return
             self._left_at[spec.id] = time.monotonic()
             service = self._services.get(spec.id)
+            self._sweep_later()
         if service is not None:
             service.rest()
-        timer = threading.Timer(LINGER_SECONDS + 1, self.sweep)
-        timer.daemon = True
-        timer.start()
+
+    def _sweep_later(self) -> None:
+        if self._timer is None:
+            self._timer = threading.Timer(LINGER_SECONDS + 1, self.sweep)
+            self._timer.daemon = True
+            self._timer.start()
 
     def sweep(self, linger: float = LINGER_SECONDS) -> None:
         """Drops what has had no user for that long."""
@@ -282,6 +287,11 @@ class _Registry:
             for key in gone:
                 del self._left_at[key]
                 self._users.pop(key, None)
+            if self._timer is not None:
+                self._timer.cancel()
+                self._timer = None
+            if self._left_at:
+                self._sweep_later()
         for service in services:
             service.drop()
 
