@@ -26,9 +26,10 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
-from typing import Any
+from typing import Any, TypeAlias
 
 import apache_beam as beam
+from apache_beam import pvalue
 from apache_beam.coders import BytesCoder
 from apache_beam.transforms.timeutil import TimeDomain
 from apache_beam.transforms.userstate import (
@@ -41,17 +42,20 @@ from apache_beam.transforms.window import GlobalWindow
 from apache_beam.utils.timestamp import Duration, Timestamp
 
 from beam_doris.beam_support.client_pool import shared_client
-from beam_doris.beam_support.lineage import report_sink
 from beam_doris.beam_support.metrics import WriteMetrics
 from beam_doris.beam_support.step_errors import whole
 from beam_doris.client.stream_load import StreamLoader
 from beam_doris.errors import DorisError
 from beam_doris.options.delivery import StreamBuffer
+from beam_doris.options.table_id import TableId
 from beam_doris.options.writing import BatchLoad, TwoPhaseCommit
 from beam_doris.write.bundle_loads import BundleLoads, Unit
+from beam_doris.write.chunks import columns_of_chunk, job_for
 from beam_doris.write.encoding import Chunk
 from beam_doris.write.job import WriteJob
-from beam_doris.write.one_phase import columns_of_chunk, send_chunks
+from beam_doris.write.load_outputs import FAILED, LoadOutputs
+from beam_doris.write.load_report import LoadReport
+from beam_doris.write.one_phase import send_chunks
 from beam_doris.write.refusals import explain_refusal
 from beam_doris.write.stored import BufferState, BufferStateCoder, rows_in, unpack_chunk
 from beam_doris.write.token import CommittedLoad, LoadToken
@@ -59,6 +63,7 @@ from beam_doris.write.token import CommittedLoad, LoadToken
 _log = logging.getLogger(__name__)
 
 Loaded = LoadToken | CommittedLoad
+Output: TypeAlias = "LoadToken | CommittedLoad | pvalue.TaggedOutput"
 
 CHUNKS = BagStateSpec("chunks", BytesCoder())
 STATE = ReadModifyWriteStateSpec("state", BufferStateCoder())
@@ -90,6 +95,7 @@ class BufferFn(beam.DoFn):
         self._job = job
         self._limits = limits_of(job)
         self._metrics = WriteMetrics()
+        self._outputs = LoadOutputs(job, self._metrics)
         self._handed_out: list[LoadToken] = []
 
     def start_bundle(self) -> None:
@@ -102,7 +108,7 @@ class BufferFn(beam.DoFn):
         chunks: Any = _CHUNKS,
         state: Any = _STATE,
         end: Any = _END,
-    ) -> Iterator[Loaded]:
+    ) -> Iterator[Output]:
         """Adds one chunk; loads the buffer when that fills it."""
         yield from self._add(element, chunks, state, end, None)
 
@@ -112,7 +118,7 @@ class BufferFn(beam.DoFn):
         key: tuple[str, int] = beam.DoFn.KeyParam,
         chunks: Any = _CHUNKS,
         state: Any = _STATE,
-    ) -> Iterator[Loaded]:
+    ) -> Iterator[Output]:
         """The input has ended: loads what is left."""
         yield from self._flush(key, chunks, state)
 
@@ -131,7 +137,7 @@ class BufferFn(beam.DoFn):
         state: Any,
         end: Any,
         flush: Any,
-    ) -> Iterator[Loaded]:
+    ) -> Iterator[Output]:
         key, packed = element
         known: BufferState = state.read() or BufferState()
         if not known.rows:
@@ -147,49 +153,69 @@ class BufferFn(beam.DoFn):
                 flush.clear()
             yield from self._flush(key, chunks, state)
 
-    def _flush(self, key: tuple[str, int], chunks: Any, state: Any) -> Iterator[Loaded]:
+    def _flush(self, key: tuple[str, int], chunks: Any, state: Any) -> Iterator[Output]:
         known: BufferState = state.read() or BufferState()
         if not known.rows:
             return
         unit = Unit(shard=key[1], sequence=known.sequence)
+        job = job_for(self._job, TableId.parse(key[0]))
+        report = LoadReport()
         try:
-            loaded = self._load([unpack_chunk(packed) for packed in chunks.read()], unit)
+            loaded = self._load(
+                job, [unpack_chunk(packed) for packed in chunks.read()], unit, report
+            )
         except DorisError as error:
+            self._outputs.gave_up()
             explain_refusal(self._job.connection, whole(error))
             raise
         chunks.clear()
         state.write(BufferState(sequence=known.sequence + len(loaded)))
         self._count(loaded)
         yield from loaded
+        for row in self._outputs.take(report):
+            yield pvalue.TaggedOutput(FAILED, row)
 
-    def _load(self, chunks: Iterable[Chunk], unit: Unit) -> list[Loaded]:
-        loader = shared_client(StreamLoader, self._job.connection)
-        if isinstance(self._job.options.mode, TwoPhaseCommit):
-            return self._precommit(chunks, unit, loader)
+    def _load(
+        self, job: WriteJob, chunks: Iterable[Chunk], unit: Unit, report: LoadReport
+    ) -> list[Loaded]:
+        loader = shared_client(StreamLoader, job.connection)
+        if isinstance(job.options.mode, TwoPhaseCommit):
+            return self._precommit(job, chunks, unit, loader, report)
         by_columns: dict[Any, list[Chunk]] = {}
         for chunk in chunks:
             by_columns.setdefault(columns_of_chunk(chunk), []).append(chunk)
-        return [
-            send_chunks(self._job, loader, group, replace(unit, sequence=unit.sequence + position))
-            for position, group in enumerate(by_columns.values())
-        ]
+        loads: list[Loaded] = []
+        for position, group in enumerate(by_columns.values()):
+            sent = send_chunks(job, loader, group, replace(unit, sequence=unit.sequence + position))
+            report.add(sent.report)
+            loads += sent.loads
+        return loads
 
-    def _precommit(self, chunks: Iterable[Chunk], unit: Unit, loader: StreamLoader) -> list[Loaded]:
-        loads = BundleLoads(self._job, loader, unit)
+    def _precommit(
+        self,
+        job: WriteJob,
+        chunks: Iterable[Chunk],
+        unit: Unit,
+        loader: StreamLoader,
+        report: LoadReport,
+    ) -> list[Loaded]:
+        loads = BundleLoads(job, loader, unit)
         try:
             for chunk in chunks:
                 loads.write(chunk)
-            tokens = sorted(loads.finish(), key=lambda token: token.sequence)
+            tokens = loads.finish()
         except BaseException:
             loads.abort()
             if loads.aborted:
                 self._metrics.aborted.inc(loads.aborted)
             raise
+        report.add(loads.report)
         self._handed_out += tokens
         return list(tokens)
 
     def _count(self, loaded: Iterable[Loaded]) -> None:
-        for load in loaded:
+        parts = [p for load in loaded for p in _parts(load)]
+        for load in parts:
             seconds = load.seconds if isinstance(load, LoadToken) else load.load_seconds
             self._metrics.loaded_rows.inc(load.rows)
             self._metrics.loaded_bytes.inc(load.bytes)
@@ -199,12 +225,11 @@ class BufferFn(beam.DoFn):
             else:
                 self._metrics.committed.inc()
                 self._metrics.committed_rows.inc(load.rows)
-        report_sink(self._job.connection, self._job.table)
 
     def _drop_lost(self) -> None:
         lost, self._handed_out = self._handed_out, []
-        for token in lost:
-            abort_quietly(self._job, token)
+        for part in (part for token in lost for part in token.parts()):
+            abort_quietly(self._job, part)
             self._metrics.aborted.inc()
 
 
@@ -218,7 +243,7 @@ class StreamingBufferFn(BufferFn):
         state: Any = _STATE,
         end: Any = _END,
         flush: Any = _FLUSH,
-    ) -> Iterator[Loaded]:
+    ) -> Iterator[Output]:
         """Adds one chunk; loads the buffer when that fills it."""
         yield from self._add(element, chunks, state, end, flush)
 
@@ -228,9 +253,13 @@ class StreamingBufferFn(BufferFn):
         key: tuple[str, int] = beam.DoFn.KeyParam,
         chunks: Any = _CHUNKS,
         state: Any = _STATE,
-    ) -> Iterator[Loaded]:
+    ) -> Iterator[Output]:
         """The first row of the buffer has waited long enough."""
         yield from self._flush(key, chunks, state)
+
+
+def _parts(load: Loaded) -> tuple[Loaded, ...]:
+    return load.parts() if isinstance(load, LoadToken) else (load,)
 
 
 def abort_quietly(job: WriteJob, token: LoadToken) -> None:

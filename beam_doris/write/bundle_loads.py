@@ -14,23 +14,37 @@
 # KIND, either express or implied.  See the License for the
 # specific language governing permissions and limitations
 # under the License.
-"""The loads that one bundle keeps open; knows the wire's clients, not Beam."""
+"""The open loads of one bundle: one a table and set of columns, rolled when they grow large."""
 
 from __future__ import annotations
 
 import logging
 import time
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from typing import TypeAlias
 
 from beam_doris.client.contracts import LoadRequest, LoadResult
 from beam_doris.client.labels import load_label, new_nonce
 from beam_doris.client.stream_load import OpenLoad, StreamLoader
-from beam_doris.errors import DorisError
+from beam_doris.errors import DorisError, RejectedRowsError
+from beam_doris.options.table_id import TableId
+from beam_doris.write.chunks import (
+    columns_of_chunk,
+    job_for,
+    rows_of_chunk,
+    table_of,
+)
 from beam_doris.write.encoding import Body, Chunk
-from beam_doris.write.job import RawLines, WriteJob
-from beam_doris.write.token import LoadToken
+from beam_doris.write.isolation import Isolation, reasons_from_log
+from beam_doris.write.job import WriteJob
+from beam_doris.write.kept_chunks import KeptChunks, keeper_for
+from beam_doris.write.load_report import LoadReport
+from beam_doris.write.token import LoadToken, chained
 
 _log = logging.getLogger(__name__)
+
+_Key: TypeAlias = tuple[TableId, "tuple[str, ...] | None"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,19 +63,38 @@ class Unit:
 class _Load:
     """One open load and what went into it."""
 
-    def __init__(self, label: str, body: Body, stream: OpenLoad, sequence: int) -> None:
-        self.label = label
+    def __init__(
+        self, name: tuple[str | int, ...], body: Body, stream: OpenLoad, kept: KeptChunks | None
+    ) -> None:
+        self.name = name
         self.body = body
         self.stream = stream
-        self.sequence = sequence
+        self.kept = kept
         self.rows = 0
         self.bytes = 0
+
+    def take(self, chunk: Chunk) -> None:
+        """Sends a chunk, and keeps it where its rows may have to be told apart later."""
+        if self.kept is not None:
+            self.kept.add(chunk)
+        self.push(self.body.encode(chunk))
+        self.rows += rows_of_chunk(chunk)
 
     def push(self, piece: bytes) -> None:
         """Sends a piece, unless a compressor still holds it back."""
         if piece:
             self.stream.write(piece)
             self.bytes += len(piece)
+
+    def finish(self) -> LoadResult:
+        """Ends the body and settles the load."""
+        self.push(self.body.end())
+        return self.stream.finish()
+
+    def forget(self) -> None:
+        """Lets go of what was kept."""
+        if self.kept is not None:
+            self.kept.close()
 
 
 class BundleLoads:
@@ -82,62 +115,68 @@ class BundleLoads:
         self._unit = unit
         self._nonce = new_nonce()
         self._sequence = 0 if unit is None else unit.sequence
-        self._open: dict[tuple[str, ...] | None, _Load] = {}
+        self._open: dict[_Key, _Load] = {}
         self._done: list[LoadToken] = []
+        self.report = LoadReport()
         self.aborted = 0
 
     def write(self, chunk: Chunk) -> None:
-        """Streams one chunk into the open load of its columns."""
-        columns = None if isinstance(chunk, RawLines) else tuple(chunk.schema.names)
-        load = self._open.get(columns)
+        """Streams one chunk into the open load of its table and columns."""
+        key = table_of(self._job, chunk), columns_of_chunk(chunk)
+        load = self._open.get(key)
         if load is None:
-            load = self._open[columns] = self._begin(chunk)
-        load.push(load.body.encode(chunk))
-        load.rows += chunk.rows if isinstance(chunk, RawLines) else chunk.num_rows
+            load = self._open[key] = self._begin(key[0], chunk)
+            self.report.most_open = max(self.report.most_open, len(self._open))
+        try:
+            load.take(chunk)
+        except RejectedRowsError as error:
+            self._isolate(key, error)
+            return
         if load.bytes >= self._job.options.max_load_bytes:
-            self._finish(columns)
+            self._finish(key)
 
     def finish(self) -> list[LoadToken]:
         """Ends every open load and hands out the tokens of all; nothing is ours to abort then."""
-        for columns in list(self._open):
-            self._finish(columns)
+        for key in list(self._open):
+            self._finish(key)
         tokens, self._done = self._done, []
-        return tokens
+        # a load whose rows were all refused has no token, and must leave no gap
+        first = 0 if self._unit is None else self._unit.sequence
+        return [replace(token, sequence=first + place) for place, token in enumerate(tokens)]
 
     def abort(self) -> None:
         """Gives up everything that was not handed out; never raises: it runs on failing paths."""
         loads, self._open = list(self._open.values()), {}
         for load in loads:
+            load.forget()
             try:
                 load.stream.abort()
             except DorisError as error:
-                _log.warning("load %s is left to expire: %s", load.label, error.message)
+                _log.warning("load %s is left to expire: %s", load.name, error.message)
             self.aborted += 1
         tokens, self._done = self._done, []
-        for token in tokens:
+        for part in (part for token in tokens for part in token.parts()):
             try:
-                self._loader.transactions.abort(
-                    token.database, txn_id=token.txn_id, label=token.label
-                )
+                self._loader.transactions.abort(part.database, txn_id=part.txn_id, label=part.label)
             except DorisError as error:
-                _log.warning("load %s is left to expire: %s", token.label, error.message)
+                _log.warning("load %s is left to expire: %s", part.label, error.message)
             self.aborted += 1
 
-    def _begin(self, chunk: Chunk) -> _Load:
-        job = self._job
-        label = load_label(job.label_prefix, job.table, job.run_id, *self._name())
+    def _begin(self, table: TableId, chunk: Chunk, name: tuple[str | int, ...] = ()) -> _Load:
+        job = job_for(self._job, table)
+        if not name:
+            name = self._name()
+            self._sequence += 1
         body = Body(job, chunk)
         request = LoadRequest(
-            table=job.table,
-            label=label,
+            table=table,
+            label=load_label(job.label_prefix, table, job.run_id, *name),
             headers=body.headers(),
             two_phase=True,
             gzip=job.options.compress,
             deadline=job.options.load_timeout,
         )
-        load = _Load(label, body, self._loader.open(request), self._sequence)
-        self._sequence += 1
-        return load
+        return _Load(name, body, self._loader.open(request), keeper_for(job))
 
     def _name(self) -> tuple[str | int, ...]:
         """What makes the next label unique within run and table."""
@@ -145,23 +184,65 @@ class BundleLoads:
             return self._nonce, self._sequence
         return self._unit.shard, self._sequence, self._nonce
 
-    def _finish(self, columns: tuple[str, ...] | None) -> None:
-        load = self._open[columns]
-        load.push(load.body.end())
-        result = load.stream.finish()
-        del self._open[columns]
-        self._done.append(self._token(load, result))
+    def _finish(self, key: _Key) -> None:
+        load = self._open[key]
+        try:
+            result = load.finish()
+        except RejectedRowsError as error:
+            self._isolate(key, error)
+            return
+        del self._open[key]
+        load.forget()
+        self._done.append(self._token(key[0], load, result))
 
-    def _token(self, load: _Load, result: LoadResult) -> LoadToken:
-        table = self._job.table
+    def _isolate(self, key: _Key, error: RejectedRowsError) -> None:
+        """Loads what is sound of a refused load; its parts travel together, in their order."""
+        load = self._open.pop(key)
+        if load.kept is None:
+            raise error
+        self.report.refused += 1
+        own = len(self._done)
+
+        def load_part(chunks: Iterable[Chunk], place: str) -> LoadToken:
+            token = self._load_part(key[0], chunks, (*load.name, place))
+            self._done.append(token)  # so that it is aborted if the search fails
+            return token
+
+        try:
+            found = Isolation(
+                load.kept,
+                load_part,
+                reasons_from_log(self._job.connection),
+                self._job.options.bad_rows.max_loads,
+            ).run(error)
+        finally:
+            load.forget()
+        self.report.failed += found.failed
+        self.report.searched += found.attempts
+        self._done[own:] = [chained(found.loads)] if found.loads else []
+
+    def _load_part(
+        self, table: TableId, chunks: Iterable[Chunk], name: tuple[str | int, ...]
+    ) -> LoadToken:
+        part: _Load | None = None
+        for chunk in chunks:
+            if part is None:
+                part = self._begin(table, chunk, name)
+            part.push(part.body.encode(chunk))
+            part.rows += rows_of_chunk(chunk)
+        assert part is not None
+        return self._token(table, part, part.finish())
+
+    def _token(self, table: TableId, load: _Load, result: LoadResult) -> LoadToken:
+        self.report.accepted(self._job, result, load.rows)
         return LoadToken(
             catalog=table.catalog,
             database=table.database,
             table=table.table,
-            label=load.label,
+            label=result.label,
             txn_id=result.txn_id,
             run_id=self._job.run_id,
-            sequence=load.sequence,
+            sequence=0,  # known when all are there: see finish
             rows=load.rows if result.rows_loaded is None else result.rows_loaded,
             bytes=load.bytes,
             loaded_at=time.time(),

@@ -23,6 +23,7 @@ from collections.abc import Iterable, Iterator
 import apache_beam as beam
 
 from beam_doris.beam_support.client_pool import shared_client
+from beam_doris.beam_support.load_metrics import LoadMetrics
 from beam_doris.beam_support.metrics import Stopwatch, WriteMetrics
 from beam_doris.beam_support.step_errors import whole
 from beam_doris.client.contracts import CommitOutcome
@@ -59,13 +60,18 @@ class CommitFn(beam.DoFn):
     def __init__(self, connection: DorisConnection) -> None:
         self._connection = connection
         self._metrics = WriteMetrics()
+        self._loads = LoadMetrics()
 
     def process(self, token: LoadToken) -> Iterator[CommittedLoad]:
         """Commits one token."""
         yield from self.committed(token)
 
     def committed(self, token: LoadToken) -> Iterator[CommittedLoad]:
-        """Commits one token, counts it, and says what became visible."""
+        """Commits one token, with what follows it, and says what became visible."""
+        for part in token.parts():
+            yield self._committed_part(part)
+
+    def _committed_part(self, token: LoadToken) -> CommittedLoad:
         try:
             with Stopwatch() as watch:
                 outcome = commit_token(self._connection, token)
@@ -74,8 +80,9 @@ class CommitFn(beam.DoFn):
         self._metrics.committed.inc()
         self._metrics.committed_rows.inc(token.rows)
         self._metrics.commit_time.update(watch.milliseconds)
+        self._loads.committed(watch.milliseconds)
         txn_id = outcome.txn_id if outcome.txn_id is not None else token.txn_id
-        yield CommittedLoad(
+        return CommittedLoad(
             table=str(token.table_id),
             label=token.label,
             txn_id=-1 if txn_id is None else txn_id,

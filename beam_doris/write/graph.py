@@ -19,6 +19,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import NamedTuple
 
 import apache_beam as beam
 from apache_beam import pvalue
@@ -35,8 +36,10 @@ from beam_doris.write.encoding import Chunk
 from beam_doris.write.guarantees import CommitStage
 from beam_doris.write.job import RawLines, WriteJob
 from beam_doris.write.load_fn import EarlyCommittingLoadFn, LoadFn
+from beam_doris.write.load_outputs import FAILED
 from beam_doris.write.one_phase_fn import OnePhaseLoadFn
 from beam_doris.write.ordered_commit import OrderedCommitFn, commit_key
+from beam_doris.write.result import FailedRow
 from beam_doris.write.sharding import split_by_shard
 from beam_doris.write.stored import pack_chunk
 from beam_doris.write.token import CommittedLoad, LoadToken
@@ -79,24 +82,30 @@ def shard_columns(schema: TableSchema) -> tuple[str, ...]:
     return tuple(column.name for column in schema.columns[:1])
 
 
-def load_and_commit(
-    chunks: pvalue.PCollection, job: WriteJob, plan: DeliveryPlan
-) -> pvalue.PCollection:
+class Written(NamedTuple):
+    """What packed chunks became: committed loads, and rows that the server refused."""
+
+    committed: pvalue.PCollection
+    failed: pvalue.PCollection
+
+
+def load_and_commit(chunks: pvalue.PCollection, job: WriteJob, plan: DeliveryPlan) -> Written:
     """The committed loads of packed chunks."""
     two_phase = isinstance(job.options.mode, TwoPhaseCommit)
-    loaded = LoadToken if two_phase else CommittedLoad
     if uses_state(job.options.mode, plan.streaming):
-        buffer = StreamingBufferFn(job) if plan.streaming else BufferFn(job)
-        sharded = chunks | "Shard" >> beam.ParDo(ShardFn(job)).with_output_types(
+        chunks = chunks | "Shard" >> beam.ParDo(ShardFn(job)).with_output_types(
             KV[Tuple[str, int], bytes]
         )
-        loads = sharded | "Load" >> beam.ParDo(buffer).with_output_types(loaded)
+        load_fn: beam.DoFn = StreamingBufferFn(job) if plan.streaming else BufferFn(job)
     elif two_phase:
         load_fn = EarlyCommittingLoadFn(job) if plan.early_commit else LoadFn(job)
-        loads = chunks | "Load" >> beam.ParDo(load_fn).with_output_types(loaded)
     else:
-        loads = chunks | "Load" >> beam.ParDo(OnePhaseLoadFn(job)).with_output_types(loaded)
-    return commit(loads, job, plan) if two_phase else loads
+        load_fn = OnePhaseLoadFn(job)
+    loaded = LoadToken if two_phase else CommittedLoad
+    step = beam.ParDo(load_fn).with_output_types(loaded)
+    loads, failed = chunks | "Load" >> step.with_outputs(FAILED, main="loads")
+    failed.element_type = FailedRow
+    return Written(commit(loads, job, plan) if two_phase else loads, failed)
 
 
 def commit(tokens: pvalue.PCollection, job: WriteJob, plan: DeliveryPlan) -> pvalue.PCollection:

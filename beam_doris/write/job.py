@@ -80,7 +80,9 @@ class RawLines:
     Args:
         body: Whole lines, each with its delimiter.
         rows: How many.
+        table: Their table, where a sink writes many.
     """
 
     body: bytes
     rows: int
+    table: TableId | None = None

@@ -25,7 +25,8 @@ from typing import IO, Any
 
 from beam_doris.schema.python_values import to_dicts
 from beam_doris.write.encoding import Chunk
-from beam_doris.write.job import RawLines
+from beam_doris.write.job import OnRowError, RawLines, WriteJob
+from beam_doris.write.row_buffer import line_delimiter
 from beam_doris.write.stored import pack_chunk, unpack_chunk
 
 
@@ -117,3 +118,10 @@ class KeptChunks:
         assert self._file is not None
         self._file.seek(stored.offset)
         return unpack_chunk(self._file.read(stored.length))
+
+
+def keeper_for(job: WriteJob) -> KeptChunks | None:
+    """What keeps the chunks of a load; None where a refused row fails the pipeline anyway."""
+    if job.on_row_error is not OnRowError.DEAD_LETTER:
+        return None
+    return KeptChunks(job.options.bad_rows.memory_bytes, line_delimiter(job))

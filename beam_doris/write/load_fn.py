@@ -20,14 +20,14 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, TypeAlias
 
 import apache_beam as beam
+from apache_beam import pvalue
 from apache_beam.transforms.window import GlobalWindows
 from apache_beam.utils.windowed_value import WindowedValue
 
 from beam_doris.beam_support.client_pool import shared_client
-from beam_doris.beam_support.lineage import report_sink
 from beam_doris.beam_support.metrics import WriteMetrics
 from beam_doris.beam_support.step_errors import whole
 from beam_doris.client.stream_load import StreamLoader
@@ -36,8 +36,12 @@ from beam_doris.write.bundle_loads import BundleLoads
 from beam_doris.write.commit_fn import commit_token
 from beam_doris.write.encoding import Chunk
 from beam_doris.write.job import WriteJob
+from beam_doris.write.load_outputs import FAILED, LoadOutputs
 from beam_doris.write.refusals import explain_refusal
+from beam_doris.write.result import FailedRow
 from beam_doris.write.token import LoadToken
+
+_Output: TypeAlias = "WindowedValue | pvalue.TaggedOutput"
 
 _log = logging.getLogger(__name__)
 
@@ -52,6 +56,7 @@ class LoadFn(beam.DoFn):
     def __init__(self, job: WriteJob) -> None:
         self._job = job
         self._metrics = WriteMetrics()
+        self._outputs = LoadOutputs(job, self._metrics)
         self._loads: BundleLoads | None = None
 
     def start_bundle(self) -> None:
@@ -63,10 +68,10 @@ class LoadFn(beam.DoFn):
         """Streams one chunk."""
         self._write(chunk)
 
-    def finish_bundle(self) -> Iterator[WindowedValue]:
-        """Ends the loads and emits a token for each."""
-        for token in self._finished():
-            yield _in_global_window(token)
+    def finish_bundle(self) -> Iterator[_Output]:
+        """Ends the loads; emits a token for each, and the rows that were refused."""
+        tokens, failed = self._finished()
+        yield from _in_global_window(tokens, failed)
 
     def teardown(self) -> None:
         """After a bundle that failed elsewhere: what was loaded and not handed out is aborted."""
@@ -78,28 +83,28 @@ class LoadFn(beam.DoFn):
             self._loads.write(chunk)
         except BaseException as error:
             self._give_up()
+            self._outputs.gave_up()
             if isinstance(error, DorisError):
                 explain_refusal(self._job.connection, whole(error))
             raise
 
-    def _finished(self) -> list[LoadToken]:
+    def _finished(self) -> tuple[list[LoadToken], list[FailedRow]]:
         assert self._loads is not None
         try:
             tokens = self._loads.finish()
         except BaseException as error:
             self._give_up()
+            self._outputs.gave_up()
             if isinstance(error, DorisError):
                 explain_refusal(self._job.connection, whole(error))
             raise
-        self._loads = None
-        for token in tokens:
+        report, self._loads = self._loads.report, None
+        for token in (part for whole_token in tokens for part in whole_token.parts()):
             self._metrics.precommitted.inc()
             self._metrics.loaded_rows.inc(token.rows)
             self._metrics.loaded_bytes.inc(token.bytes)
             self._metrics.load_time.update(round(token.seconds * 1000))
-        if tokens:
-            report_sink(self._job.connection, self._job.table)
-        return tokens
+        return tokens, self._outputs.take(report)
 
     def _give_up(self) -> None:
         loads, self._loads = self._loads, None
@@ -129,32 +134,35 @@ class EarlyCommittingLoadFn(LoadFn):
         self._finalizer = finalizer
         self._write(chunk)
 
-    def finish_bundle(self) -> Iterator[WindowedValue]:
-        """Ends the loads, registers their early commit, emits the tokens."""
-        tokens = self._finished()
+    def finish_bundle(self) -> Iterator[_Output]:
+        """Ends the loads, registers their early commit, emits tokens and refused rows."""
+        tokens, failed = self._finished()
         finalizer, self._finalizer = self._finalizer, None
         if finalizer is not None:
             # registered even for no tokens: a runner may ask for it wherever it is declared
             finalizer.register(lambda: commit_early(self._job, tokens))
-        for token in tokens:
-            yield _in_global_window(token)
+        yield from _in_global_window(tokens, failed)
 
 
 def commit_early(job: WriteJob, tokens: list[LoadToken]) -> None:
     """Commits what is durable now; a failure is left to the commit stage, which reports it."""
     metrics = WriteMetrics()
     for token in tokens:
-        try:
-            commit_token(job.connection, token)
-        except DorisError as error:
-            _log.warning(
-                "early commit of %s failed, the commit stage will try: %s",
-                token.label,
-                error.message,
-            )
-        else:
+        for part in token.parts():
+            try:
+                commit_token(job.connection, part)
+            except DorisError as error:
+                _log.warning(
+                    "early commit of %s failed, the commit stage will try: %s",
+                    part.label,
+                    error.message,
+                )
+                break  # what follows must not overtake it
             metrics.early_commits.inc()
 
 
-def _in_global_window(token: LoadToken) -> WindowedValue:
-    return GlobalWindows.windowed_value(token)
+def _in_global_window(tokens: list[LoadToken], failed: list[FailedRow]) -> Iterator[_Output]:
+    for token in tokens:
+        yield GlobalWindows.windowed_value(token)
+    for row in failed:
+        yield pvalue.TaggedOutput(FAILED, GlobalWindows.windowed_value(row))

@@ -19,39 +19,43 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 
 from beam_doris.client.contracts import LoadRequest, LoadResult
 from beam_doris.client.labels import load_label, new_nonce
 from beam_doris.client.stream_load import StreamLoader
+from beam_doris.errors import RejectedRowsError
 from beam_doris.options.writing import GroupCommit, PlainLoad
 from beam_doris.write.bundle_loads import Unit
+from beam_doris.write.chunks import rows_of_chunk
 from beam_doris.write.encoding import Body, Chunk
-from beam_doris.write.job import RawLines, WriteJob
+from beam_doris.write.isolation import Isolation, reasons_from_log
+from beam_doris.write.job import WriteJob
+from beam_doris.write.kept_chunks import keeper_for
+from beam_doris.write.load_report import LoadReport
 from beam_doris.write.token import CommittedLoad
 
 _DIGEST_BYTES = 8
 
 
-def columns_of_chunk(chunk: Chunk) -> tuple[str, ...] | None:
-    """What a load has one set of; None for raw lines."""
-    return None if isinstance(chunk, RawLines) else tuple(chunk.schema.names)
+@dataclass(slots=True)
+class Sent:
+    """What became of chunks.
 
+    Args:
+        loads: The loads that are visible, in the order of their rows.
+        report: What they told.
+    """
 
-def rows_of_chunk(chunk: Chunk) -> int:
-    """How many rows a chunk holds."""
-    return int(chunk.rows if isinstance(chunk, RawLines) else chunk.num_rows)
-
-
-def bytes_of_chunk(chunk: Chunk) -> int:
-    """About how much memory a chunk takes."""
-    return int(len(chunk.body) if isinstance(chunk, RawLines) else chunk.nbytes)
+    loads: list[CommittedLoad]
+    report: LoadReport
 
 
 def send_chunks(
     job: WriteJob, loader: StreamLoader, chunks: Sequence[Chunk], unit: Unit | None = None
-) -> CommittedLoad:
-    """Loads chunks of one set of columns.
+) -> Sent:
+    """Loads chunks of one table and set of columns.
 
     Args:
         job: The table and the options; their mode says what the label is.
@@ -63,6 +67,37 @@ def send_chunks(
         LoadUnknownError: its answer was lost, and cannot be asked for.
         DorisError: nothing of it is visible.
     """
+    report = LoadReport()
+
+    def send(part: Iterable[Chunk], _place: str = "") -> CommittedLoad:
+        return _send_once(job, loader, list(part), unit, report)
+
+    try:
+        return Sent([send(chunks)], report)
+    except RejectedRowsError as error:
+        kept = keeper_for(job)
+        if kept is None:
+            raise
+        report.refused += 1
+        for chunk in chunks:
+            kept.add(chunk)
+        reasons = reasons_from_log(job.connection)
+        try:
+            found = Isolation(kept, send, reasons, job.options.bad_rows.max_loads).run(error)
+        finally:
+            kept.close()
+        report.failed += found.failed
+        report.searched += found.attempts
+        return Sent(found.loads, report)
+
+
+def _send_once(
+    job: WriteJob,
+    loader: StreamLoader,
+    chunks: Sequence[Chunk],
+    unit: Unit | None,
+    report: LoadReport,
+) -> CommittedLoad:
     body = Body(job, chunks[0])
     pieces = [piece for chunk in chunks if (piece := body.encode(chunk))]
     last = body.end()
@@ -79,8 +114,10 @@ def send_chunks(
         gzip=job.options.compress,
         deadline=job.options.load_timeout,
     )
+    result = loader.load(request, pieces)
     rows = sum(rows_of_chunk(chunk) for chunk in chunks)
-    return _committed(loader.load(request, pieces), rows)
+    report.accepted(job, result, rows)
+    return _committed(result, rows)
 
 
 def _label(job: WriteJob, pieces: Sequence[bytes], unit: Unit | None) -> str | None:

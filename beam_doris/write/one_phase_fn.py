@@ -21,17 +21,18 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import apache_beam as beam
+from apache_beam import pvalue
 from apache_beam.transforms.window import GlobalWindows
 from apache_beam.utils.windowed_value import WindowedValue
 
 from beam_doris.beam_support.client_pool import shared_client
-from beam_doris.beam_support.lineage import report_sink
 from beam_doris.beam_support.metrics import WriteMetrics
 from beam_doris.beam_support.step_errors import whole
 from beam_doris.client.stream_load import StreamLoader
 from beam_doris.errors import DorisError
 from beam_doris.write.encoding import Chunk
 from beam_doris.write.job import WriteJob
+from beam_doris.write.load_outputs import FAILED, LoadOutputs
 from beam_doris.write.queued_loads import QueuedLoads
 from beam_doris.write.refusals import explain_refusal
 from beam_doris.write.token import CommittedLoad
@@ -46,6 +47,7 @@ class OnePhaseLoadFn(beam.DoFn):
     def __init__(self, job: WriteJob) -> None:
         self._job = job
         self._metrics = WriteMetrics()
+        self._outputs = LoadOutputs(job, self._metrics)
         self._loads: QueuedLoads | None = None
 
     def start_bundle(self) -> None:
@@ -60,24 +62,26 @@ class OnePhaseLoadFn(beam.DoFn):
             self._loads.write(chunk)
         except DorisError as error:
             self._give_up()
+            self._outputs.gave_up()
             explain_refusal(self._job.connection, whole(error))
             raise
 
-    def finish_bundle(self) -> Iterator[WindowedValue]:
+    def finish_bundle(self) -> Iterator[WindowedValue | pvalue.TaggedOutput]:
         """Waits for every load of the bundle."""
         assert self._loads is not None
         try:
             loads = self._loads.finish()
         except DorisError as error:
             self._give_up()
+            self._outputs.gave_up()
             explain_refusal(self._job.connection, whole(error))
             raise
-        self._loads = None
+        report, self._loads = self._loads.report, None
         for load in loads:
             self._count(load)
             yield GlobalWindows.windowed_value(load)
-        if loads:
-            report_sink(self._job.connection, self._job.table)
+        for row in self._outputs.take(report):
+            yield pvalue.TaggedOutput(FAILED, GlobalWindows.windowed_value(row))
 
     def teardown(self) -> None:
         """After a bundle that failed elsewhere: nothing more is sent."""

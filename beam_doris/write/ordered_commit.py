@@ -116,10 +116,11 @@ class OrderedCommitFn(CommitFn):
             token.label,
             token.sequence,
         )
-        self._metrics.aborted.inc()
-        try:
-            shared_client(Transactions, self._connection).abort(
-                token.database, txn_id=token.txn_id, label=token.label
-            )
-        except DorisError as error:
-            _log.warning("load %s is left as it is: %s", token.label, error.message)
+        for part in token.parts():
+            self._metrics.aborted.inc()
+            try:
+                shared_client(Transactions, self._connection).abort(
+                    part.database, txn_id=part.txn_id, label=part.label
+                )
+            except DorisError as error:
+                _log.warning("load %s is left as it is: %s", part.label, error.message)

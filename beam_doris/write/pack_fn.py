@@ -38,10 +38,9 @@ from beam_doris.write.checking import fetch_schema
 from beam_doris.write.elements import ACCEPTED, Form, form_of, is_empty
 from beam_doris.write.encoding import Chunk
 from beam_doris.write.job import OnRowError, RawLines, WriteJob
+from beam_doris.write.load_outputs import FAILED
 from beam_doris.write.result import FailedRow
 from beam_doris.write.row_buffer import ArrowBuffer, Buffer, LineBuffer, RowBuffer, row_shape
-
-FAILED = "failed"
 
 # More sets of columns than that in one bundle are a sign of dicts with arbitrary keys.
 _MAX_COLUMN_SETS = 32

@@ -28,15 +28,19 @@ from datetime import timedelta
 
 from beam_doris.client.stream_load import StreamLoader
 from beam_doris.errors import DeadlineExceeded, DorisError
+from beam_doris.options.table_id import TableId
 from beam_doris.options.writing import BatchLoad, GroupCommit
-from beam_doris.write.encoding import Chunk
-from beam_doris.write.job import WriteJob
-from beam_doris.write.one_phase import (
+from beam_doris.write.chunks import (
     bytes_of_chunk,
     columns_of_chunk,
+    job_for,
     rows_of_chunk,
-    send_chunks,
+    table_of,
 )
+from beam_doris.write.encoding import Chunk
+from beam_doris.write.job import WriteJob
+from beam_doris.write.load_report import LoadReport
+from beam_doris.write.one_phase import Sent, send_chunks
 from beam_doris.write.token import CommittedLoad
 
 _log = logging.getLogger(__name__)
@@ -76,8 +80,9 @@ class QueuedLoads:
         self._limits = _limits(mode)
         self._job = job
         self._loader = loader
-        self._pending: dict[tuple[str, ...] | None, _Pending] = {}
-        self._futures: list[Future[CommittedLoad]] = []
+        self._pending: dict[tuple[TableId, tuple[str, ...] | None], _Pending] = {}
+        self._futures: list[Future[Sent]] = []
+        self.report = LoadReport()
         in_flight = self._limits.in_flight
         self._room = threading.BoundedSemaphore(in_flight + self._limits.queue_size)
         self._pool = ThreadPoolExecutor(in_flight, thread_name_prefix="doris-load")
@@ -90,13 +95,13 @@ class QueuedLoads:
             DorisError: an earlier load failed.
         """
         self._raise_failed()
-        columns = columns_of_chunk(chunk)
-        pending = self._pending.setdefault(columns, _Pending())
+        key = table_of(self._job, chunk), columns_of_chunk(chunk)
+        pending = self._pending.setdefault(key, _Pending())
         pending.add(chunk)
         limits = self._limits
         old = time.monotonic() - pending.since >= limits.interval.total_seconds()
         if pending.rows >= limits.max_rows or pending.bytes >= limits.max_bytes or old:
-            self._submit(self._pending.pop(columns).chunks)
+            self._submit(key[0], self._pending.pop(key).chunks)
 
     def finish(self) -> list[CommittedLoad]:
         """Sends the rest and waits for all.
@@ -104,13 +109,15 @@ class QueuedLoads:
         Raises:
             DorisError: one of the loads failed, or did not end in time.
         """
-        for pending in self._pending.values():
-            self._submit(pending.chunks)
+        for (table, _), pending in self._pending.items():
+            self._submit(table, pending.chunks)
         self._pending = {}
         loads = []
         try:
             for future in self._futures:
-                loads.append(self._awaited(future))
+                sent = self._awaited(future)
+                loads += sent.loads
+                self.report.add(sent.report)
         finally:
             self._pool.shutdown(wait=False, cancel_futures=True)
         return loads
@@ -120,18 +127,18 @@ class QueuedLoads:
         self._pending = {}
         self._pool.shutdown(wait=False, cancel_futures=True)
 
-    def _submit(self, chunks: Sequence[Chunk]) -> None:
+    def _submit(self, table: TableId, chunks: Sequence[Chunk]) -> None:
         if not self._room.acquire(timeout=self._timeout):
             raise _late(self._job)
         try:
-            future = self._pool.submit(send_chunks, self._job, self._loader, chunks)
+            future = self._pool.submit(send_chunks, job_for(self._job, table), self._loader, chunks)
         except BaseException:
             self._room.release()
             raise
         future.add_done_callback(lambda _: self._room.release())
         self._futures.append(future)
 
-    def _awaited(self, future: Future[CommittedLoad]) -> CommittedLoad:
+    def _awaited(self, future: Future[Sent]) -> Sent:
         try:
             return future.result(self._timeout)
         except FutureTimeout:

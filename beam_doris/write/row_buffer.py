@@ -267,8 +267,7 @@ class LineBuffer:
     """Raw lines, joined to pieces of a body."""
 
     def __init__(self, job: WriteJob) -> None:
-        stated = {name.lower(): value for name, value in job.options.load_properties.items()}
-        self._delimiter = delimiter_bytes(stated.get("line_delimiter", "\n"))
+        self._delimiter = line_delimiter(job)
         self._max_bytes = job.options.batch_bytes
         self._parts: list[bytes] = []
         self._bytes = 0
@@ -294,6 +293,12 @@ class LineBuffer:
         if not parts:
             return [], []
         return [RawLines(b"".join(parts), len(parts) // 2)], []
+
+
+def line_delimiter(job: WriteJob) -> bytes:
+    """What stands behind each raw line."""
+    stated = {name.lower(): value for name, value in job.options.load_properties.items()}
+    return delimiter_bytes(stated.get("line_delimiter", "\n"))
 
 
 def delimiter_bytes(text: str) -> bytes:

@@ -44,7 +44,8 @@ from beam_doris.write.checking import (
 from beam_doris.write.delivery_plan import AUTO, plan_delivery, warnings_of
 from beam_doris.write.graph import load_and_commit
 from beam_doris.write.job import OnRowError, WriteJob
-from beam_doris.write.pack_fn import FAILED, PackFn
+from beam_doris.write.load_outputs import FAILED
+from beam_doris.write.pack_fn import PackFn
 from beam_doris.write.result import FailedRow, WriteResult
 
 _log = logging.getLogger(__name__)
@@ -164,10 +165,11 @@ class WriteToDoris(beam.PTransform):
         if not isinstance(elements.windowing.windowfn, GlobalWindows):
             elements = elements | "Rewindow" >> beam.WindowInto(GlobalWindows())
         packed = elements | "Pack" >> beam.ParDo(PackFn(job)).with_outputs(FAILED, main="chunks")
-        committed = load_and_commit(packed.chunks, job, plan)
-        failed = packed[FAILED]
-        failed.element_type = FailedRow
-        return WriteResult(committed_loads=committed, failed_rows=failed)
+        unpacked = packed[FAILED]
+        unpacked.element_type = FailedRow
+        written = load_and_commit(packed.chunks, job, plan)
+        failed = (unpacked, written.failed) | "Failed" >> beam.Flatten()
+        return WriteResult(committed_loads=written.committed, failed_rows=failed)
 
     def display_data(self) -> dict[str, Any]:
         """What a runner's pages show; nothing of the credentials."""

@@ -23,7 +23,8 @@ that the runner throws away leaves nothing behind.
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
 from typing import Any, NamedTuple
 
 from apache_beam import coders
@@ -49,6 +50,8 @@ class LoadToken:
         loaded_at: When it was pre-committed, in seconds since 1970.
         seconds: How long the load took.
         shard: The shard of the table, in streaming.
+        following: Loads that are committed right after this one, in their order: parts of one
+            load that was refused as a whole, or rows that must not overtake each other.
     """
 
     catalog: str
@@ -63,11 +66,22 @@ class LoadToken:
     loaded_at: float
     seconds: float
     shard: int = 0
+    following: tuple[LoadToken, ...] = ()
+
+    def parts(self) -> tuple[LoadToken, ...]:
+        """This load and those that follow it, one by one."""
+        return (replace(self, following=()), *self.following) if self.following else (self,)
 
     @property
     def table_id(self) -> TableId:
         """The table's full name."""
         return TableId(self.database, self.table, self.catalog)
+
+
+def chained(tokens: Sequence[LoadToken]) -> LoadToken:
+    """One token for several loads, which are committed in this order."""
+    first, *others = [part for token in tokens for part in token.parts()]
+    return replace(first, following=tuple(others))
 
 
 class LoadTokenCoder(coders.Coder):
@@ -95,7 +109,7 @@ class LoadTokenCoder(coders.Coder):
                 "a load token was written by a later version of beam_doris",
                 hint="restore the pipeline with the version that wrote it",
             )
-        return LoadToken(**json.loads(encoded[1:]))
+        return _token_of(json.loads(encoded[1:]))
 
     def is_deterministic(self) -> bool:
         """Equal tokens are equal bytes."""
@@ -104,6 +118,11 @@ class LoadTokenCoder(coders.Coder):
     def to_type_hint(self) -> Any:
         """The type this coder is for."""
         return LoadToken
+
+
+def _token_of(fields: dict[str, Any]) -> LoadToken:
+    following = tuple(_token_of(part) for part in fields.pop("following", ()))
+    return LoadToken(**fields, following=following)
 
 
 coders.registry.register_coder(LoadToken, LoadTokenCoder)
