@@ -25,6 +25,7 @@ by column, in compiled code; only an IPV6 that came as a decimal integer costs a
 from __future__ import annotations
 
 import ipaddress
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -59,33 +60,86 @@ def normalize(batch: pa.RecordBatch, schema: TableSchema) -> pa.RecordBatch:
     Raises:
         TypeMappingError: a column is missing, or its type cannot be the declared one.
     """
-    columns = [_wire_column(batch, column, schema) for column in schema.columns]
-    fields = []
+    steps = _steps_for(batch.schema, schema)
     arrays = []
-    for column, wire in zip(schema.columns, columns, strict=True):
+    for step in steps.columns:
+        wire = batch.column(step.position)
+        if step.convert is None:
+            arrays.append(wire)
+            continue
         try:
-            doris = with_known_shape(column.type, wire.type)
-            fields.append(arrow_field(column.name, doris))
-            arrays.append(normalize_array(wire, doris))
+            arrays.append(normalize_array(wire, step.convert))
         except (TypeMappingError, pa.ArrowException, ValueError) as error:
             # not chained: an Arrow error may quote a cell, and a traceback would show it
-            raise _mismatch(column, wire.type, schema, error) from None
-    return pa.RecordBatch.from_arrays(arrays, schema=pa.schema(fields))
+            raise _mismatch(step.column, wire.type, schema, error) from None
+    return pa.RecordBatch.from_arrays(arrays, schema=steps.made)
 
 
-def _wire_column(batch: pa.RecordBatch, column: Column, schema: TableSchema) -> pa.Array:
-    position = batch.schema.get_field_index(column.name)
-    if position < 0:
-        lowered = [name.lower() for name in batch.schema.names]
-        if lowered.count(column.name.lower()) != 1:
-            raise TypeMappingError(
-                f"the server sent no column {column.name!r}",
-                column=column.name,
-                table=schema.table,
-                hint="the table was changed while it was read; read it again",
-            )
-        position = lowered.index(column.name.lower())
-    return batch.column(position)
+@dataclass(frozen=True, slots=True)
+class _ColumnStep:
+    """Where a column is found in a wire batch, and what it is converted to; None: it is right."""
+
+    column: Column
+    position: int
+    convert: DorisType | None
+
+
+@dataclass(frozen=True, slots=True)
+class _Steps:
+    """How batches of one wire schema become batches of one table; found out once a scan."""
+
+    wire: pa.Schema
+    table: TableSchema
+    columns: tuple[_ColumnStep, ...]
+    made: pa.Schema
+
+
+# By the identity of the table's schema, which every batch of a scan brings along. An entry holds
+# its schema, so that an identity is not given away while it is in here.
+_known: dict[int, _Steps] = {}
+_MOST_KNOWN = 256
+
+
+def _steps_for(wire: pa.Schema, schema: TableSchema) -> _Steps:
+    known = _known.get(id(schema))
+    if known is not None and known.table is schema and known.wire.equals(wire):
+        return known
+    made = _made_steps(wire, schema)
+    if len(_known) >= _MOST_KNOWN:
+        _known.clear()
+    _known[id(schema)] = made
+    return made
+
+
+def _made_steps(wire: pa.Schema, schema: TableSchema) -> _Steps:
+    steps = []
+    fields = []
+    for column in schema.columns:
+        position = _wire_position(wire, column, schema)
+        kind = wire.field(position).type
+        try:
+            doris = with_known_shape(column.type, kind)
+            fields.append(arrow_field(column.name, doris))
+        except (TypeMappingError, pa.ArrowException, ValueError) as error:
+            raise _mismatch(column, kind, schema, error) from None
+        right = kind == fields[-1].type and not _holds_ipv6(doris)
+        steps.append(_ColumnStep(column, position, None if right else doris))
+    return _Steps(wire, schema, tuple(steps), pa.schema(fields))
+
+
+def _wire_position(wire: pa.Schema, column: Column, schema: TableSchema) -> int:
+    position: int = wire.get_field_index(column.name)
+    if position >= 0:
+        return position
+    lowered = [name.lower() for name in wire.names]
+    if lowered.count(column.name.lower()) != 1:
+        raise TypeMappingError(
+            f"the server sent no column {column.name!r}",
+            column=column.name,
+            table=schema.table,
+            hint="the table was changed while it was read; read it again",
+        )
+    return lowered.index(column.name.lower())
 
 
 def _mismatch(
