@@ -96,6 +96,7 @@ def main() -> int:
     parser.add_argument("--repeat", type=int, default=3)
     arguments = parser.parse_args()
     jars.ensure()
+    before = os.getloadavg()[0]
     with cluster.running(log="emulator-rates.log") as running:
         bench = Bench(running, VERSION)
         runs = [measure(bench, arguments.rows) for _ in range(arguments.repeat)]
@@ -106,6 +107,7 @@ def main() -> int:
         "taken": datetime.now(timezone.utc).isoformat(timespec="seconds"),
         "cores": os.cpu_count(),
         "parallelism": 2,
+        "load_before": round(before, 2),
         "note": "seconds: the job's net run time; cpu_seconds: all threads of the JVM in it,"
         " start of the mini cluster included; the emulator ran on the same machine. Written are"
         " ready CSV lines (SimpleStringSerializer), read are lists of Java objects"
