@@ -26,17 +26,17 @@ first hop has swallowed, under an HTTP 200.
 from __future__ import annotations
 
 import base64
-import contextlib
 import logging
-import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from types import TracebackType
 
 from beam_doris.client.byte_stream import Connector, SocketConnector
 from beam_doris.client.deadline import Clock, Deadline
-from beam_doris.client.http_wire import HttpConnection, HttpReply
+from beam_doris.client.http_wire import HttpReply
 from beam_doris.client.nodes import HostPolicy
+from beam_doris.client.push_connection import PushConnection
+from beam_doris.client.requests_transport import RequestsTransport
 from beam_doris.client.urls import Target, redact_url
 from beam_doris.errors import ProtocolError
 from beam_doris.options.connection import DorisConnection, Node
@@ -45,10 +45,6 @@ logger = logging.getLogger(__name__)
 
 REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _MAX_HOPS = 3
-_MAX_IDLE = 8  # connections kept per node
-_IDLE_SECONDS = 20.0  # shorter than servers keep theirs, so that few are found closed
-
-_PoolKey = tuple[Node, bool]
 
 
 class HttpClient:
@@ -73,10 +69,10 @@ class HttpClient:
         self.hosts = hosts or HostPolicy(connection)
         self.clock = clock
         self._connect = transport or SocketConnector(connection.timeouts.read.total_seconds())
-        self._idle: dict[_PoolKey, list[tuple[float, HttpConnection]]] = {}
-        self._lock = threading.Lock()
+        self._rest = RequestsTransport(
+            self._connect, connection.timeouts.connect.total_seconds(), clock
+        )
         self._authorization: str | None = None
-        self._closed = False
 
     # -- one exchange
 
@@ -105,17 +101,34 @@ class HttpClient:
         """
         target = Target(node=node, path=path, tls=tls)
         for _ in range(_MAX_HOPS):
-            sent = self.headers(headers, authorize=authorize)
-            if body or method in ("PUT", "POST"):
-                sent["Content-Length"] = str(len(body))
-            with self.borrowed(target, deadline, max_bytes=max_bytes) as connection:
-                connection.truncates = truncate
-                connection.start(method, target.path, sent, deadline, body=body)
-                reply = connection.answer(deadline)
+            reply = self._rest.exchange(
+                method,
+                target,
+                self.headers(headers, authorize=authorize),
+                body,
+                deadline=deadline,
+                max_bytes=max_bytes,
+                truncate=truncate,
+            )
             if reply.status not in REDIRECTS:
                 return reply
             target = self.redirected(reply, target)
         raise ProtocolError("too many redirects", host=node)
+
+    def ask_the_way(
+        self, method: str, target: Target, headers: Mapping[str, str], deadline: Deadline
+    ) -> Target | HttpReply:
+        """Where a node sends a request without its body: the target, or its answer instead."""
+        reply = self._rest.exchange(
+            method,
+            target,
+            self.headers(headers),
+            b"",
+            deadline=deadline,
+            max_bytes=1 << 20,
+            truncate=False,
+        )
+        return self.redirected(reply, target) if reply.status in REDIRECTS else reply
 
     def headers(
         self, headers: Mapping[str, str] | None = None, *, authorize: bool = True
@@ -148,52 +161,17 @@ class HttpClient:
 
     # -- connections
 
-    @contextlib.contextmanager
-    def borrowed(
-        self, target: Target, deadline: Deadline, *, max_bytes: int = 64 << 20
-    ) -> Iterator[HttpConnection]:
-        """A connection for one exchange; it is kept for the next one if it came out clean."""
-        connection = self._take(target, deadline, max_bytes)
-        try:
-            yield connection
-        except BaseException:
-            connection.close()
-            raise
-        self._give_back(target, connection)
-
     def dedicated(
         self, target: Target, deadline: Deadline, *, max_bytes: int = 1 << 20
-    ) -> HttpConnection:
-        """A fresh connection, to be closed by the caller."""
+    ) -> PushConnection:
+        """A fresh connection for pushing one body, to be closed by the caller."""
         stream = self._connect(
             target.node,
             tls=target.tls,
             timeout=self.connection.timeouts.connect.total_seconds(),
             deadline=deadline,
         )
-        return HttpConnection(stream, target.node, max_bytes=max_bytes)
-
-    def _take(self, target: Target, deadline: Deadline, max_bytes: int) -> HttpConnection:
-        while True:
-            with self._lock:
-                idle = self._idle.get((target.node, target.tls))
-                kept = idle.pop() if idle else None
-            if kept is None:
-                return self.dedicated(target, deadline, max_bytes=max_bytes)
-            since, connection = kept
-            if self.clock() - since < _IDLE_SECONDS and not connection.stale:
-                connection.max_bytes = max_bytes
-                return connection
-            connection.close()
-
-    def _give_back(self, target: Target, connection: HttpConnection) -> None:
-        if connection.reusable:
-            with self._lock:
-                idle = self._idle.setdefault((target.node, target.tls), [])
-                if not self._closed and len(idle) < _MAX_IDLE:
-                    idle.append((self.clock(), connection))
-                    return
-        connection.close()
+        return PushConnection(stream, target.node, deadline, max_bytes=max_bytes)
 
     def _basic(self) -> str:
         if self._authorization is None:
@@ -205,13 +183,8 @@ class HttpClient:
     # -- life
 
     def close(self) -> None:
-        """Closes the idle connections; those in use are closed when given back."""
-        with self._lock:
-            self._closed = True
-            idle = [kept for pool in self._idle.values() for _, kept in pool]
-            self._idle.clear()
-        for connection in idle:
-            connection.close()
+        """Closes the idle connections; those in use are closed after their exchange."""
+        self._rest.close()
 
     def __enter__(self) -> HttpClient:
         return self

@@ -32,10 +32,10 @@ from beam_doris.client.byte_stream import Bytes, ConnectionLost
 from beam_doris.client.contracts import LoadRequest
 from beam_doris.client.deadline import Deadline
 from beam_doris.client.frontend import Frontend
-from beam_doris.client.http import REDIRECTS
-from beam_doris.client.http_wire import HttpConnection, HttpReply
+from beam_doris.client.http_wire import HttpReply
 from beam_doris.client.load_reply import LoadReply
 from beam_doris.client.nodes import NodeRing
+from beam_doris.client.push_connection import PushConnection
 from beam_doris.client.urls import Target, path_of
 from beam_doris.errors import (
     ConnectError,
@@ -105,13 +105,10 @@ class Router:
         raise failure
 
     def _redirect_of(self, asked: Target, headers: Mapping[str, str], deadline: Deadline) -> Target:
-        http = self._frontend.http
-        with http.borrowed(asked, deadline) as connection:
-            connection.start("PUT", asked.path, {**headers, "Content-Length": "0"}, deadline)
-            reply = connection.answer(deadline)
-        if reply.status in REDIRECTS:
-            return http.redirected(reply, asked)
-        raise Refusal(reply)
+        way = self._frontend.http.ask_the_way("PUT", asked, headers, deadline)
+        if isinstance(way, Target):
+            return way
+        raise Refusal(way)
 
     def failed(self, node: Node) -> None:
         """The backend did not take the load."""
@@ -166,7 +163,7 @@ class Upload:
     """
 
     def __init__(
-        self, connection: HttpConnection, request: LoadRequest, deadline: Deadline
+        self, connection: PushConnection, request: LoadRequest, deadline: Deadline
     ) -> None:
         self.node = connection.node
         self._connection = connection
@@ -304,7 +301,7 @@ def begin_upload(
         ConnectError: nothing was sent to any backend.
     """
     path = load_path(request)
-    headers = frontend.http.headers(load_headers(request))
+    headers = load_headers(request)
     target = router.locate(path, headers, deadline)
     framing = (
         {"Transfer-Encoding": "chunked"} if length is None else {"Content-Length": str(length)}
@@ -316,7 +313,8 @@ def begin_upload(
         raise
     upload = Upload(connection, request, deadline)
     try:
-        connection.start("PUT", target.path, {**headers, **framing}, deadline)
+        sent = frontend.http.headers({**headers, **framing})
+        connection.start("PUT", target.path, sent, deadline)
     except (ConnectionLost, DeadlineExceeded) as error:
         upload.fail(error)
         return upload

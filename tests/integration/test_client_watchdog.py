@@ -57,6 +57,20 @@ def dripping(peer: socket.socket, stop: threading.Event) -> None:
         peer.sendall(bytes([byte]))
 
 
+def dripping_header(peer: socket.socket, stop: threading.Event) -> None:
+    """Gives the status at once and then a header one byte at a time."""
+    peer.sendall(b"HTTP/1.1 200 OK\r\nX: ")
+    while not stop.wait(0.05):
+        peer.sendall(b"x")
+
+
+def dripping_body(peer: socket.socket, stop: threading.Event) -> None:
+    """Gives the head at once and then the body one byte at a time."""
+    peer.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 10000\r\n\r\n")
+    while not stop.wait(0.05):
+        peer.sendall(b"{")
+
+
 def endless(peer: socket.socket, stop: threading.Event) -> None:
     """Answers a body that never ends."""
     peer.sendall(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
@@ -185,6 +199,7 @@ OPERATIONS: list[Callable[[DorisConnection], None]] = [
     query,
     flight,
 ]
+HTTP_OPERATIONS = [load, load_at_a_backend, schema, commit]
 
 
 @pytest.mark.parametrize("behavior", BEHAVIORS, ids=lambda each: each.__name__)
@@ -192,6 +207,20 @@ OPERATIONS: list[Callable[[DorisConnection], None]] = [
 def test_no_operation_outlives_its_deadline(
     operation: Callable[[DorisConnection], None], behavior: Behavior
 ) -> None:
+    assert_in_time(operation, behavior)
+
+
+@pytest.mark.parametrize(
+    "behavior", [dripping_header, dripping_body], ids=lambda each: each.__name__
+)
+@pytest.mark.parametrize("operation", HTTP_OPERATIONS, ids=lambda each: each.__name__)
+def test_no_exchange_outlives_its_deadline_by_bytes_that_drip(
+    operation: Callable[[DorisConnection], None], behavior: Behavior
+) -> None:
+    assert_in_time(operation, behavior)
+
+
+def assert_in_time(operation: Callable[[DorisConnection], None], behavior: Behavior) -> None:
     with peer_that_is(behavior) as port:
         connection = DorisConnection(fenodes=f"127.0.0.1:{port}", username="root", password="")
         started = time.monotonic()

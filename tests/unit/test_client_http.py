@@ -19,19 +19,23 @@
 from __future__ import annotations
 
 import base64
+from collections.abc import Callable
 
 import pytest
 
 from beam_doris.client.byte_stream import Bytes, ConnectionLost
 from beam_doris.client.deadline import Deadline
 from beam_doris.client.http import HttpClient
-from beam_doris.client.http_wire import HttpConnection, request_head
+from beam_doris.client.http_wire import HttpReply
+from beam_doris.client.push_connection import PushConnection
+from beam_doris.client.requests_transport import RequestsTransport
 from beam_doris.client.urls import Target
 from beam_doris.errors import ConfigError, DeadlineExceeded, ProtocolError
 from beam_doris.options.connection import DorisConnection, Node
 from tests.unit.scripted_peers import Answer, FakeClock, Network, Request
 
 NODE = Node("fe", 8030)
+TARGET = Target(node=NODE, path="/x", tls=False)
 
 
 class Bits:
@@ -42,6 +46,7 @@ class Bits:
         self.piece = piece
         self.sent = b""
         self.closed = False
+        self.owner: object = None
 
     def send(self, data: Bytes, deadline: Deadline) -> None:
         self.sent += bytes(data)
@@ -61,69 +66,126 @@ def soon() -> Deadline:
     return Deadline.after(60)
 
 
-def ask(data: bytes, method: str = "GET", max_bytes: int = 1000) -> tuple[HttpConnection, Bits]:
-    bits = Bits(data)
-    connection = HttpConnection(bits, NODE, max_bytes=max_bytes)
-    connection.start(method, "/x", {}, soon())
-    return connection, bits
+def pushed(
+    bits: Bits,
+    max_bytes: int = 1000,
+    *,
+    method: str = "GET",
+    headers: dict[str, str] | None = None,
+) -> HttpReply:
+    """An exchange on a connection of its own."""
+    connection = PushConnection(bits, NODE, soon(), max_bytes=max_bytes)
+    connection.start(method, "/x", headers or {}, soon())
+    return connection.answer(soon())
+
+
+def kept(
+    bits: Bits,
+    max_bytes: int = 1000,
+    *,
+    method: str = "GET",
+    headers: dict[str, str] | None = None,
+    truncate: bool = False,
+) -> HttpReply:
+    """An exchange on a connection of a pool."""
+    transport = RequestsTransport(
+        lambda node, *, tls, timeout, deadline: bits, timeout=1, clock=FakeClock()
+    )
+    bits.owner = transport  # a pool that nobody holds closes its connections
+    return transport.exchange(
+        method, TARGET, headers or {}, b"", deadline=soon(), max_bytes=max_bytes, truncate=truncate
+    )
+
+
+Transport = Callable[..., HttpReply]
+both = pytest.mark.parametrize("ask", [pushed, kept])
 
 
 # ------------------------------------------------------------------------------------- wire
 
 
-def test_header_values_are_utf8() -> None:
-    head = request_head("PUT", "/p", NODE, {"columns": "größe,名"})
-    assert head == "PUT /p HTTP/1.1\r\nHost: fe:8030\r\ncolumns: größe,名\r\n\r\n".encode()
+@both
+def test_header_values_are_utf8_in_both_directions(ask: Transport) -> None:
+    bits = Bits("HTTP/1.1 200 OK\r\nContent-Length: 0\r\nX-Y:  größe \r\n\r\n".encode())
+    reply = ask(bits, method="PUT", headers={"columns": "größe,名", "Content-Length": "0"})
+    first, *lines = bits.sent.decode().split("\r\n")
+    assert first == "PUT /x HTTP/1.1"
+    assert "Host: fe:8030" in lines
+    assert "columns: größe,名" in lines
+    assert lines.count("Content-Length: 0") == 1
+    assert reply.headers["x-y"] == "größe"
 
 
+@both
 @pytest.mark.parametrize(
     "headers", [{"a b": "x"}, {"a": "x\ny"}, {"a": "x\ry"}, {"a": "\0"}, {"": "x"}]
 )
-def test_headers_that_would_break_the_head_are_refused(headers: dict[str, str]) -> None:
+def test_headers_that_would_break_the_head_are_refused(
+    ask: Transport, headers: dict[str, str]
+) -> None:
+    bits = Bits(b"")
     with pytest.raises(ConfigError):
-        request_head("PUT", "/", NODE, headers)
+        ask(bits, headers=headers)
+    assert not bits.sent
 
 
-def test_an_answer_with_a_length_leaves_the_connection_fit_for_the_next() -> None:
-    connection, _ = ask(
-        b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 5\r\nX-Y:  z \r\n\r\nhello"
+@both
+@pytest.mark.parametrize("interim", ["100 Continue", "102 Processing", "103 Early Hints"])
+def test_an_answer_with_a_length(ask: Transport, interim: str) -> None:
+    bits = Bits(
+        f"HTTP/1.1 {interim}\r\nLink: x\r\n\r\n".encode()
+        + b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\nX-Y:  y \r\nX-Y:  z \r\n\r\nhello"
     )
-    reply = connection.answer(soon())
+    reply = ask(bits)
     assert (reply.status, reply.body, reply.headers["x-y"]) == (200, b"hello", "z")
-    assert connection.reusable
+    assert not bits.closed
 
 
-def test_a_chunked_answer() -> None:
-    connection, _ = ask(
+@both
+def test_a_chunked_answer(ask: Transport) -> None:
+    bits = Bits(
         b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
         b"3;x=y\r\nabc\r\n0a\r\n0123456789\r\n0\r\ntrailer: t\r\n\r\n"
     )
-    assert connection.answer(soon()).body == b"abc0123456789"
-    assert connection.reusable
+    assert ask(bits).body == b"abc0123456789"
+    assert not bits.closed
 
 
-def test_an_answer_up_to_the_end_cannot_be_followed_by_another() -> None:
-    connection, _ = ask(b"HTTP/1.0 200 OK\r\n\r\nall of it")
-    assert connection.answer(soon()).body == b"all of it"
-    assert not connection.reusable
+@both
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"HTTP/1.0 200 OK\r\n\r\nall of it",
+        b"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 9\r\n\r\nall of it",
+    ],
+)
+def test_an_answer_that_cannot_be_followed_by_another_closes_its_connection(
+    ask: Transport, data: bytes
+) -> None:
+    bits = Bits(data)
+    assert ask(bits).body == b"all of it"
+    assert bits.closed
 
 
+@both
 @pytest.mark.parametrize(
     "data",
     [
         b"",
         b"HTTP/1.1 200",
+        b"HTTP/1.1 200 OK\r\nContent-Len",
+        b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n",
         b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhel",
         b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhel",
         b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nhel\r\n",
     ],
 )
-def test_an_answer_that_ends_too_early_is_a_lost_connection(data: bytes) -> None:
-    connection, _ = ask(data)
+def test_an_answer_that_ends_too_early_is_a_lost_connection(ask: Transport, data: bytes) -> None:
     with pytest.raises(ConnectionLost):
-        connection.answer(soon())
+        ask(Bits(data))
 
 
+@both
 @pytest.mark.parametrize(
     "data",
     [
@@ -131,16 +193,18 @@ def test_an_answer_that_ends_too_early_is_a_lost_connection(data: bytes) -> None
         b"HTTP/1.1 200 OK\r\nContent-Length: many\r\n\r\n",
         b"HTTP/1.1 200 OK\r\nContent-Length: 1001\r\n\r\n",
         b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n",
-        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nffff\r\n",
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nffff\r\n" + b"x" * 2000,
         b"HTTP/1.1 200 OK\r\n\r\n" + b"x" * 2000,
         b"HTTP/1.1 200 OK\r\nX: " + b"x" * 100_000,
+        b"HTTP/1.1 200 OK" + b"x" * 100_000,
         b"HTTP/1.1 200 OK\r\n" + b"X: y\r\n" * 20_000 + b"\r\n",
     ],
 )
-def test_an_answer_that_is_no_answer_or_too_large_is_a_protocol_error(data: bytes) -> None:
-    connection, _ = ask(data)
+def test_an_answer_that_is_no_answer_or_too_large_is_a_protocol_error(
+    ask: Transport, data: bytes
+) -> None:
     with pytest.raises(ProtocolError):
-        connection.answer(soon())
+        ask(Bits(data, piece=1000))
 
 
 @pytest.mark.parametrize(
@@ -152,25 +216,35 @@ def test_an_answer_that_is_no_answer_or_too_large_is_a_protocol_error(data: byte
     ],
 )
 def test_of_a_larger_answer_the_beginning_may_be_enough(head: bytes) -> None:
-    connection, _ = ask(b"HTTP/1.1 200 OK\r\n" + head, max_bytes=10)
-    connection.truncates = True
-    reply = connection.answer(soon())
+    bits = Bits(b"HTTP/1.1 200 OK\r\n" + head)
+    reply = kept(bits, max_bytes=10, truncate=True)
     assert (reply.body, reply.truncated) == (b"abcdefghij", True)
-    assert not connection.reusable
+    assert bits.closed
 
 
 def test_an_early_answer_is_seen_before_the_body_leaves() -> None:
     bits = Bits(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nno", piece=1000)
-    connection = HttpConnection(bits, NODE)
+    connection = PushConnection(bits, NODE, soon())
     connection.start("PUT", "/x", {"Transfer-Encoding": "chunked"}, soon())
     assert connection.answered(1.0, soon())
     assert connection.answered(0.0, soon())
     assert connection.answer(soon()).body == b"no"
 
 
+def test_an_answer_right_behind_continue_is_seen() -> None:
+    bits = Bits(
+        b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nno", piece=1000
+    )
+    connection = PushConnection(bits, NODE, soon())
+    connection.start("PUT", "/x", {"Transfer-Encoding": "chunked"}, soon())
+    assert not connection.answered(1.0, soon())
+    assert connection.answered(0.0, soon())
+    assert connection.answer(soon()).body == b"no"
+
+
 def test_continue_is_no_answer() -> None:
     bits = Bits(b"HTTP/1.1 100 Continue\r\n\r\n", piece=1000)
-    connection = HttpConnection(bits, NODE)
+    connection = PushConnection(bits, NODE, soon())
     connection.start("PUT", "/x", {"Transfer-Encoding": "chunked"}, soon())
     assert not connection.answered(1.0, soon())
     connection.send(b"ab", soon())
@@ -178,6 +252,35 @@ def test_continue_is_no_answer() -> None:
     connection.send(b"c" * 40_000, soon())
     connection.end_body(soon())
     assert bits.sent.endswith(b"2\r\nab\r\n9c40\r\n" + b"c" * 40_000 + b"\r\n0\r\n\r\n")
+
+
+def test_a_pushed_body_is_not_copied() -> None:
+    given: list[Bytes] = []
+
+    class Noting(Bits):
+        def send(self, data: Bytes, deadline: Deadline) -> None:
+            given.append(data)
+
+    connection = PushConnection(Noting(b""), NODE, soon())
+    connection.start("PUT", "/x", {"Transfer-Encoding": "chunked"}, soon())
+    body = bytearray(1 << 20)
+    connection.send(body, soon())
+    assert any(isinstance(data, memoryview) and data.obj is body for data in given)
+
+
+def test_an_answer_without_a_body_leaves_its_connection_for_the_next() -> None:
+    bits = Bits(b"HTTP/1.1 307 X\r\nLocation: http://fe:1/\r\nContent-Length: 0\r\n\r\n")
+    assert kept(bits).body == b""
+    assert not bits.closed
+
+
+def test_cookies_are_not_kept() -> None:
+    network = Network()
+    network.peers["fe:8030"] = lambda request: Answer(headers={"Set-Cookie": "session=1; Path=/"})
+    http = client(network)
+    for _ in range(2):
+        http.request("GET", NODE, "/", deadline=deadline(network))
+    assert "cookie" not in network.log[1].headers
 
 
 # ----------------------------------------------------------------------------------- client
