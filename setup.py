@@ -83,6 +83,7 @@ setup(
     python_requires=">=3.10,<3.14",
     packages=find_packages(include=["beam_doris", "beam_doris.*"]),
     package_data={"beam_doris": ["py.typed", "idl/*.thrift"]},
+    entry_points={"console_scripts": ["beam-doris = beam_doris.cli.__main__:main"]},
     install_requires=CORE,
     extras_require={
         "emulator": EMULATOR,
