@@ -63,6 +63,16 @@ class Problems:
                 self._hints.append(error.hint)
         return None
 
+    def error(self, table: str | TableId | None = None, hint: str | None = None) -> ConfigError:
+        """All of them as one error."""
+        hints = [*self._hints, *([hint] if hint else [])]
+        return ConfigError(
+            self._found,
+            subject=self._subject,
+            table=table,
+            hint="; ".join(dict.fromkeys(hints)) or None,
+        )
+
     def raise_if_any(self, table: str | TableId | None = None) -> None:
         """Raises all of them as one.
 
@@ -70,12 +80,7 @@ class Problems:
             ConfigError: there are problems.
         """
         if self._found:
-            raise ConfigError(
-                self._found,
-                subject=self._subject,
-                table=table,
-                hint="; ".join(dict.fromkeys(self._hints)) or None,
-            )
+            raise self.error(table)
 
 
 def with_hint(error: DorisError, hint: str) -> DorisError:

@@ -29,6 +29,7 @@ ROWS_READ = "rows_read"
 BYTES_READ = "bytes_read"
 BATCHES_READ = "batches_read"
 TABLETS_READ = "tablets_read"
+SPLITS_READ = "splits_read"
 SCAN_RETRIES = "scan_retries"
 SCAN_MILLISECONDS = "scan_ms"
 TABLETS_PLANNED = "tablets_planned"
@@ -65,6 +66,7 @@ class ReadMetrics:
         self.bytes = Metrics.counter(NAMESPACE, BYTES_READ)
         self.batches = Metrics.counter(NAMESPACE, BATCHES_READ)
         self.tablets = Metrics.counter(NAMESPACE, TABLETS_READ)
+        self.splits = Metrics.counter(NAMESPACE, SPLITS_READ)
         self.retries = Metrics.counter(NAMESPACE, SCAN_RETRIES)
         self.scan_time = Metrics.distribution(NAMESPACE, SCAN_MILLISECONDS)
         self.planned = Metrics.counter(NAMESPACE, TABLETS_PLANNED)

@@ -273,20 +273,32 @@ class FlightOptions:
         parallel: Ask the server for several endpoints per query and fetch them at once.
         max_parallel: Endpoints fetched at the same time.
         prefetch_batches: Batches held per endpoint while the consumer is busy.
+        prefetch_bytes: Bytes held in all while the consumer is busy; one batch always is.
         max_message_bytes: Largest gRPC message accepted.
+        stall: The longest wait for a query's beginning, and for each batch; None for the query's
+            own deadline.
     """
 
     parallel: bool = False
     max_parallel: int = 4
     prefetch_batches: int = 2
+    prefetch_bytes: int = 64 << 20
     max_message_bytes: int = 2**31 - 1
+    stall: timedelta | None = None
 
     def __post_init__(self) -> None:
         problems = [
             f"{name} is not positive"
-            for name in ("max_parallel", "prefetch_batches", "max_message_bytes")
+            for name in (
+                "max_parallel",
+                "prefetch_batches",
+                "prefetch_bytes",
+                "max_message_bytes",
+            )
             if getattr(self, name) <= 0
         ]
+        if self.stall is not None and self.stall <= timedelta(0):
+            problems.append("stall is not positive")
         if problems:
             raise ConfigError(problems, subject="FlightOptions")
 

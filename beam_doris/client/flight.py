@@ -28,17 +28,19 @@ import logging
 import threading
 import time
 from collections.abc import Generator, Iterator
-from queue import Empty, Full, Queue
+from queue import Empty, Queue
 from types import TracebackType
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.flight as pf
 
+from beam_doris.client.batch_queue import BatchQueue
 from beam_doris.client.contracts import FlightOptions
 from beam_doris.client.deadline import Clock, Deadline
 from beam_doris.client.flight_errors import flight_errors
 from beam_doris.client.flight_sql import endpoint_node, statement_query, tablet_query
+from beam_doris.client.flight_stalls import StallGuard
 from beam_doris.client.frontend import Frontend
 from beam_doris.client.nodes import NodeRing
 from beam_doris.client.sql_nodes import flight_nodes
@@ -56,7 +58,6 @@ __all__ = ["FlightSession", "tablet_query"]
 logger = logging.getLogger(__name__)
 
 _CLOSE_SECONDS = 1.0
-_TURN = 0.1  # seconds between looks at a stop sign
 
 
 class FlightSession:
@@ -107,18 +108,36 @@ class FlightSession:
             DeadlineExceeded: not in time.
         """
         deadline = deadline or Deadline.after(self.connection.timeouts.query, self._clock)
-        self._open(deadline)
-        assert self._client is not None
-        assert self._node is not None
-        descriptor = pf.FlightDescriptor.for_command(statement_query(sql))
-        with flight_errors(self._node, "query"):
-            info = self._client.get_flight_info(descriptor, self._call(deadline, token=True))
-        endpoints = list(info.endpoints)
+        endpoints = list(self._info(sql, deadline).endpoints)
         if self.options.parallel and len(endpoints) > 1:
             yield from _Parallel(self, endpoints, deadline).batches()
             return
         for endpoint in endpoints:
             yield from self.fetch(endpoint, deadline)
+
+    def schema(self, sql: str, *, deadline: Deadline | None = None) -> pa.Schema:
+        """The columns of a query's rows, which are not fetched; the query is executed all the same.
+
+        Raises:
+            QueryError: the server refused the statement.
+        """
+        deadline = deadline or Deadline.after(self.connection.timeouts.query, self._clock)
+        info = self._info(sql, deadline)
+        found = info.schema
+        for endpoint in info.endpoints:
+            for _ in self.fetch(endpoint, deadline):
+                pass
+        return found
+
+    def _info(self, sql: str, deadline: Deadline) -> Any:
+        self._open(deadline)
+        assert self._client is not None
+        assert self._node is not None
+        descriptor = pf.FlightDescriptor.for_command(statement_query(sql))
+        stall = self.options.stall
+        within = deadline if stall is None else deadline.within(stall)
+        with flight_errors(self._node, "query"):
+            return self._client.get_flight_info(descriptor, self._call(within, token=True))
 
     def fetch(
         self, endpoint: Any, deadline: Deadline, stop: threading.Event | None = None
@@ -158,8 +177,9 @@ class FlightSession:
                 # a backend asks for no credentials, so it is not told any (P 6.2)
                 reader = client.do_get(ticket, self._call(deadline, token=node is None))
             stack.callback(_cancel, reader)
+            guard = stack.enter_context(StallGuard(reader, peer, self.options.stall, self._clock))
             while stop is None or not stop.is_set():
-                with flight_errors(peer, "rows"):
+                with guard.watched(), flight_errors(peer, "rows"):
                     try:
                         chunk = reader.read_chunk()
                     except StopIteration:
@@ -280,8 +300,15 @@ def _cancel(reader: Any) -> None:
         reader.cancel()
 
 
+class _End:
+    """How a fetching thread ended."""
+
+    def __init__(self, error: DorisError | None) -> None:
+        self.error = error
+
+
 class _Parallel:
-    """Several endpoints fetched at once, through a queue of bounded length."""
+    """Several endpoints fetched at once, through a queue that is bounded in batches and bytes."""
 
     def __init__(self, session: FlightSession, endpoints: list[Any], deadline: Deadline) -> None:
         options = session.options
@@ -292,8 +319,8 @@ class _Parallel:
         self._todo: Queue[Any] = Queue()
         for endpoint in endpoints:
             self._todo.put(endpoint)
-        self._ready: Queue[pa.RecordBatch | DorisError | None] = Queue(
-            workers * options.prefetch_batches
+        self._ready: BatchQueue[_End] = BatchQueue(
+            workers * options.prefetch_batches, options.prefetch_bytes
         )
         self._threads = [
             threading.Thread(target=self._work, name=f"flight-{number}", daemon=True)
@@ -306,18 +333,18 @@ class _Parallel:
         running = len(self._threads)
         try:
             while running:
-                try:
-                    item = self._ready.get(timeout=self._deadline.cap(60.0, "the query"))
-                except Empty:
-                    continue
+                item = self._ready.take(self._deadline.cap(60.0, "the query"))
                 if item is None:
+                    continue
+                if isinstance(item, _End):
+                    if item.error is not None:
+                        raise item.error
                     running -= 1
-                elif isinstance(item, DorisError):
-                    raise item
                 else:
                     yield item
         finally:
             self._stop.set()
+            self._ready.stop()
             for thread in self._threads:
                 thread.join(timeout=_CLOSE_SECONDS)
 
@@ -335,18 +362,11 @@ class _Parallel:
         except DorisError as error:
             outcome = error
         finally:
-            self._hand_over(outcome)
+            self._ready.end(_End(outcome))
 
     def _fetch(self, endpoint: Any) -> None:
         rows = self._session.fetch(endpoint, self._deadline, self._stop)
         with contextlib.closing(rows) as batches:
             for batch in batches:
-                self._hand_over(batch)
-
-    def _hand_over(self, item: pa.RecordBatch | DorisError | None) -> None:
-        while not self._stop.is_set():
-            try:
-                self._ready.put(item, timeout=_TURN)
-            except Full:
-                continue
-            return
+                if not self._ready.put(batch):
+                    return

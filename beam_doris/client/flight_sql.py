@@ -54,6 +54,7 @@ def tablet_query(
     tablets: Sequence[int] = (),
     filter: str | None = None,
     limit: int | None = None,
+    partitions: Sequence[str] = (),
 ) -> str:
     """The statement that reads some tablets of a table (P 6.4).
 
@@ -63,6 +64,7 @@ def tablet_query(
         tablets: Ids of tablets; none for the whole table.
         filter: A predicate in Doris' SQL, without WHERE.
         limit: Rows of this statement, at most.
+        partitions: Names of partitions; none for all.
 
     Example:
         >>> tablet_query(TableId("test", "student"), ["id"], [7, 3], "age > 18")
@@ -70,6 +72,10 @@ def tablet_query(
     """
     selected = ", ".join(quote(name) for name in columns) if columns else "*"
     sql = f"SELECT {selected} FROM {table.sql()}"
+    if partitions:
+        if not table.is_internal:
+            raise ConfigError("a table of another catalog is read without partitions=", table=table)
+        sql += " PARTITION(" + ", ".join(quote(name) for name in partitions) + ")"
     if tablets:
         if not table.is_internal:
             raise ConfigError("a table of another catalog has no tablets", table=table)

@@ -38,6 +38,7 @@ from beam_doris.client.contracts import (
 )
 from beam_doris.client.deadline import Clock, Deadline
 from beam_doris.client.envelopes import unwrap, unwrap_status
+from beam_doris.client.flight_sql import tablet_query
 from beam_doris.client.http import HttpClient
 from beam_doris.client.http_wire import HttpReply
 from beam_doris.client.node_lists import backends_of, frontends_of
@@ -143,6 +144,7 @@ class Frontend:
         columns: Sequence[str],
         filter: str | None = None,
         *,
+        partitions: Sequence[str] = (),
         deadline: Deadline | None = None,
     ) -> QueryPlan:
         """The tablets that hold matching rows, with pinned versions and the opaque plan.
@@ -151,6 +153,7 @@ class Frontend:
             table: A table of the internal catalog.
             columns: The columns to read, in order.
             filter: A predicate in Doris' SQL, without WHERE.
+            partitions: Names of partitions; none for all.
             deadline: For the call with its repetitions.
 
         Raises:
@@ -159,7 +162,7 @@ class Frontend:
         """
         deadline = self.default_deadline(deadline)
         what = f"query plan of {table}"
-        body = orjson.dumps({"sql": plan_statement(table, columns, filter)})
+        body = orjson.dumps({"sql": plan_statement(table, columns, filter, partitions)})
         path = path_of("api", table.database, table.table, "_query_plan")
         reply = self._ask(
             lambda node: self.http.request(
@@ -421,11 +424,8 @@ class Frontend:
         return f"<Frontend {self.ring!r}>"
 
 
-def plan_statement(table: TableId, columns: Sequence[str], filter: str | None) -> str:
+def plan_statement(
+    table: TableId, columns: Sequence[str], filter: str | None, partitions: Sequence[str] = ()
+) -> str:
     """The only kind of statement that `_query_plan` accepts (P 1.5)."""
-    selected = ", ".join(quote(name) for name in columns) if columns else "*"
-    sql = f"SELECT {selected} FROM {table.sql()}"
-    if filter and filter.strip():
-        # the line break ends a comment that the filter may end with
-        sql += f" WHERE ({filter}\n)"
-    return sql
+    return tablet_query(table, columns, filter=filter, partitions=partitions)

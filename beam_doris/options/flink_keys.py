@@ -138,6 +138,7 @@ FLINK_KEYS: tuple[FlinkKey, ...] = (
         units.integer,
         default="1",
         field="ReadOptions.tablets_per_split",
+        why="by rows and bytes where the table's size is known",
     ),
     _read(
         "doris.batch.size",

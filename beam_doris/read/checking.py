@@ -18,25 +18,22 @@
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Sequence
-
 from beam_doris.beam_support.checks import Problems, with_hint
 from beam_doris.beam_support.client_pool import shared_client
 from beam_doris.client.frontend import Frontend
+from beam_doris.client.table_facts import table_facts
 from beam_doris.errors import (
-    ConfigError,
     ConnectError,
     DeadlineExceeded,
     NotFoundError,
     QueryError,
 )
-from beam_doris.read.request import ReadRequest
+from beam_doris.read.columns import selected_schema
+from beam_doris.read.planner import Planner, tablet_plan
+from beam_doris.read.request import ReadContext, ReadRequest
 from beam_doris.schema.expression_check import condition_problems
 from beam_doris.schema.expressions import Condition
 from beam_doris.schema.table_schema import TableSchema
-
-_log = logging.getLogger(__name__)
 
 SUBJECT = "ReadFromDoris"
 UNREACHABLE_HINT = (
@@ -46,35 +43,13 @@ UNREACHABLE_HINT = (
 )
 
 
-def selected_schema(schema: TableSchema, columns: Sequence[str] | None) -> TableSchema:
-    """The columns that will be read.
-
-    Raises:
-        ConfigError: unknown, repeated or unreadable columns, all at once.
-    """
-    if columns is not None:
-        selected = schema.select(columns)
-        problems = [
-            f"column {column.name!r} is a {column.type.sql()}, which cannot be read as it is"
-            for column in selected.columns
-            if not column.type.is_readable
-        ]
-        if problems:
-            raise ConfigError(problems, table=schema.table, hint="leave such columns out")
-        return selected
-    readable = [column.name for column in schema.columns if column.type.is_readable]
-    left_out = [name for name in schema.names if name not in readable]
-    if left_out:
-        _log.warning("%s: columns that cannot be read are left out: %s", schema.table, left_out)
-    if not readable:
-        raise ConfigError("no column of the table can be read", table=schema.table)
-    return schema.select(readable)
-
-
-def check_read(request: ReadRequest, typed: Condition | None = None) -> TableSchema:
+def check_read(
+    context: ReadContext, request: ReadRequest, typed: Condition | None = None
+) -> TableSchema:
     """Asks the frontend whether the table, the columns and the filter exist.
 
     Args:
+        context: Where and how will be read.
         request: What will be read.
         typed: Its filter, where it is a typed one.
 
@@ -85,28 +60,59 @@ def check_read(request: ReadRequest, typed: Condition | None = None) -> TableSch
         ConfigError: everything that is wrong, at once.
         AuthError, ConnectError: the frontend refuses us, or cannot be reached.
     """
-    frontend = shared_client(Frontend, request.connection)
-    problems = Problems(SUBJECT)
     try:
-        schema = problems.attempt(lambda: frontend.schema(request.table))
+        return _checked(context, request, typed)
     except (ConnectError, DeadlineExceeded) as error:
         raise with_hint(error, UNREACHABLE_HINT) from error
-    problems.raise_if_any(request.table)
-    assert schema is not None
+
+
+def _checked(context: ReadContext, request: ReadRequest, typed: Condition | None) -> TableSchema:
+    problems = Problems(SUBJECT)
+    if request.query is not None or not request.table.is_internal:
+        return _described(context, request, typed, problems)
+    frontend = shared_client(Frontend, context.cluster())
+    try:
+        schema = frontend.schema(request.table)
+    except (NotFoundError, QueryError) as error:
+        # older servers tell the columns of views in no other way than by a statement
+        if table_facts(frontend, request.table).is_view:
+            return _described(context, request, typed, problems)
+        problems.add(error.message)
+        raise problems.error(request.table, error.hint) from error
     selected = problems.attempt(lambda: selected_schema(schema, request.columns))
     unfit = () if typed is None else condition_problems(typed, schema)
-    problems.extend(unfit or _filter_problems(frontend, request, schema))
+    problems.extend(unfit or _plan_problems(frontend, request, schema))
     problems.raise_if_any(request.table)
     assert selected is not None
     return selected
 
 
-def _filter_problems(frontend: Frontend, request: ReadRequest, schema: TableSchema) -> list[str]:
-    """Lets the server judge the condition, by the very call that will plan the read."""
-    if request.filter is None:
+def _described(
+    context: ReadContext, request: ReadRequest, typed: Condition | None, problems: Problems
+) -> TableSchema:
+    """What a statement over Flight tells of a view, an external table or a query."""
+    planner = Planner(context)
+    try:
+        schema = planner.describe(request)
+        if request.filter is not None and typed is None:
+            planner.describe(request, filtered=True)
+    except (NotFoundError, QueryError) as error:
+        what = "query" if request.query is not None else "read"
+        problems.add(f"the server refuses the {what}: {error.message}")
+        raise problems.error(request.subject, error.hint) from error
+    if typed is not None:
+        problems.extend(condition_problems(typed, schema))
+    problems.raise_if_any(request.subject)
+    return schema
+
+
+def _plan_problems(frontend: Frontend, request: ReadRequest, schema: TableSchema) -> list[str]:
+    """Lets the server judge condition and partitions, by the very call that will plan the read."""
+    if request.filter is None and request.partitions is None:
         return []
     try:
-        frontend.plan(request.table, schema.names[:1], request.filter)
+        tablet_plan(frontend, request, schema.names[:1])
     except (QueryError, NotFoundError) as error:
-        return [f"the server refuses the filter: {error.message}"]
+        named = [name for name in ("filter", "partitions") if getattr(request, name) is not None]
+        return [f"the server refuses the {' or the '.join(named)}: {error.message}"]
     return []

@@ -14,89 +14,93 @@
 # KIND, either express or implied.  See the License for the
 # specific language governing permissions and limitations
 # under the License.
-"""Asks the frontend which tablets hold the rows: once per run, on a worker."""
+"""The planning steps of the graph: once per run, on a worker."""
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any
 
 import apache_beam as beam
 from apache_beam import pvalue
 
-from beam_doris.beam_support.client_pool import shared_client
 from beam_doris.beam_support.lineage import report_source
 from beam_doris.beam_support.metrics import ReadMetrics
 from beam_doris.beam_support.step_errors import whole
-from beam_doris.client.frontend import Frontend
-from beam_doris.client.query_plan import choose_backends
 from beam_doris.errors import DorisError
-from beam_doris.options.reading import ReadProtocol
-from beam_doris.read.checking import selected_schema
-from beam_doris.read.request import ReadRequest, ScanPlan, ScanTask
+from beam_doris.read.columns import selected_schema
+from beam_doris.read.plan import ScanTask
+from beam_doris.read.planner import Planned, Planner
+from beam_doris.read.request import ReadContext, ReadRequest, merged_request
 
 PLAN = "plan"
 
-_log = logging.getLogger(__name__)
+# How many bytes the copies of a plan may take, where every split brings its own.
+_COPIES_BYTES = 64 << 20
 
 
 class PlanFn(beam.DoFn):
-    """Emits the tasks of a read, and beside them (tag `plan`) what all of them share."""
+    """Emits the tasks of a read, and beside them (tag `plan`) what all of them share.
 
-    def __init__(self, request: ReadRequest) -> None:
+    Args:
+        context: Where and how is read.
+        request: What is read.
+    """
+
+    def __init__(self, context: ReadContext, request: ReadRequest) -> None:
+        self._context = context
         self._request = request
         self._metrics = ReadMetrics()
 
     def process(self, element: bytes) -> Iterator[ScanTask | pvalue.TaggedOutput]:  # noqa: ARG002
         """Plans now: the versions that a Thrift read sees are pinned here."""
+        planned = _planned(self._context, self._request, self._metrics)
+        yield from planned.tasks
+        yield pvalue.TaggedOutput(PLAN, planned.plan)
+
+
+class PlanEachFn(beam.DoFn):
+    """Emits for each request the tasks that read it; each brings its plan.
+
+    Args:
+        context: Where and how is read.
+    """
+
+    def __init__(self, context: ReadContext) -> None:
+        self._context = context
+        self._metrics = ReadMetrics()
+
+    def process(self, element: Any) -> Iterator[ScanTask]:
+        """Plans one request."""
         try:
-            yield from self._outputs()
+            request = ReadRequest.of(element)
         except DorisError as error:
             raise whole(error) from error.__cause__
+        planned = _planned(self._context, request, self._metrics)
+        size = 256 + len(planned.plan.opaque or "") + len(planned.plan.tablets.encode())
+        splits = max(1, _COPIES_BYTES // size)
+        tablets = max(1, len(planned.plan.tablets))
+        for task in planned.tasks:
+            length = max(task.per_split, -(-tablets // splits))
+            yield replace(task, per_split=length, plan=planned.plan)
 
-    def _outputs(self) -> Iterator[ScanTask | pvalue.TaggedOutput]:
-        request = self._request
-        frontend = shared_client(Frontend, request.connection)
-        schema = request.schema
-        if schema is None:
-            schema = selected_schema(frontend.schema(request.table), request.columns)
-        protocol = self._protocol(frontend)
-        plan = frontend.plan(request.table, schema.names, request.filter)
-        per_split = request.options.tablets_per_split
-        groups = choose_backends(plan, tablets_per_group=per_split)
-        report_source(request.connection, request.table)
-        self._metrics.planned.inc(len(plan.tablets))
-        _log.info(
-            "%s: %d tablets on %d backends, by %s",
-            request.table,
-            len(plan.tablets),
-            len({group.backend for group in groups}),
-            protocol.value,
-        )
-        rows = self._rows_per_tablet(frontend, len(plan.tablets))
-        for group in groups:
-            yield ScanTask(group.backend, group.tablets, group.alternatives, per_split, rows)
-        opaque = plan.opaque if protocol is ReadProtocol.THRIFT else None
-        yield pvalue.TaggedOutput(PLAN, ScanPlan(opaque=opaque, protocol=protocol, schema=schema))
 
-    def _protocol(self, frontend: Frontend) -> ReadProtocol:
-        wanted = self._request.options.protocol
-        if wanted is not ReadProtocol.AUTO:
-            return wanted
-        connection = self._request.connection
-        if connection.flight_port is not None:
-            return ReadProtocol.FLIGHT
-        try:
-            offered = any(node.alive and node.flight_port for node in frontend.frontends())
-        except DorisError as error:
-            # listing frontends may need a right that reading does not
-            _log.info("reading by Thrift: the frontends cannot be listed (%s)", error.message)
-            return ReadProtocol.THRIFT
-        return ReadProtocol.FLIGHT if offered else ReadProtocol.THRIFT
+def _planned(context: ReadContext, request: ReadRequest, metrics: ReadMetrics) -> Planned:
+    try:
+        wanted = merged_request(request.settled(), context.options)
+        planner = Planner(_fitting(context, wanted))
+        planned = planner.plan(wanted)
+    except DorisError as error:
+        raise whole(error) from error.__cause__
+    if wanted.query is None:
+        report_source(planner.connection, wanted.table)
+    metrics.planned.inc(len(planned.plan.tablets))
+    return planned
 
-    def _rows_per_tablet(self, frontend: Frontend, tablets: int) -> int:
-        try:
-            return frontend.count(self._request.table) // max(1, tablets)
-        except DorisError:
-            # only an estimate for progress: a read must not fail for want of it
-            return 1
+
+def _fitting(context: ReadContext, request: ReadRequest) -> ReadContext:
+    """The context with the columns that this very request selects."""
+    if context.schema is None or request.columns is None:
+        return context
+    return replace(context, schema=selected_schema(context.schema, request.columns))

@@ -19,11 +19,11 @@
 from __future__ import annotations
 
 import threading
-from collections import deque
 from collections.abc import Generator
-from typing import Any
 
 import pyarrow as pa
+
+from beam_doris.client.batch_queue import BatchQueue
 
 # How long `close` waits for a fetch under way; the thread ends by the scan's own deadline.
 _CLOSE_SECONDS = 1.0
@@ -49,11 +49,12 @@ def prefetched(
         max_batches: How many may wait.
         max_bytes: How many bytes may wait.
     """
-    queue = _Queue(max_batches, max_bytes)
+    queue: BatchQueue[_End] = BatchQueue(max_batches, max_bytes)
     thread = threading.Thread(target=_fetch, args=(scan, queue), name="prefetch", daemon=True)
     thread.start()
     try:
         while True:
+            # the scan's own deadline bounds the wait
             item = queue.take()
             if isinstance(item, _End):
                 if item.error is not None:
@@ -65,7 +66,7 @@ def prefetched(
         thread.join(_CLOSE_SECONDS)
 
 
-def _fetch(scan: Generator[pa.RecordBatch, None, None], queue: _Queue) -> None:
+def _fetch(scan: Generator[pa.RecordBatch, None, None], queue: BatchQueue[_End]) -> None:
     error: BaseException | None = None
     try:
         for batch in scan:
@@ -77,54 +78,3 @@ def _fetch(scan: Generator[pa.RecordBatch, None, None], queue: _Queue) -> None:
     finally:
         scan.close()
         queue.end(_End(error))
-
-
-class _Queue:
-    """Batches on their way from one thread to another."""
-
-    def __init__(self, max_batches: int, max_bytes: int) -> None:
-        self._max_batches = max_batches
-        self._max_bytes = max_bytes
-        self._items: deque[Any] = deque()
-        self._bytes = 0
-        self._stopped = False
-        self._changed = threading.Condition()
-
-    def put(self, batch: pa.RecordBatch) -> bool:
-        """Waits for room; False when nobody wants more."""
-        with self._changed:
-            self._changed.wait_for(lambda: self._stopped or self._has_room(batch.nbytes))
-            if self._stopped:
-                return False
-            self._items.append(batch)
-            self._bytes += batch.nbytes
-            self._changed.notify_all()
-            return True
-
-    def _has_room(self, size: int) -> bool:
-        if not self._items:
-            return True
-        return len(self._items) < self._max_batches and self._bytes + size <= self._max_bytes
-
-    def end(self, end: _End) -> None:
-        """Says that nothing more comes."""
-        with self._changed:
-            self._items.append(end)
-            self._changed.notify_all()
-
-    def take(self) -> Any:
-        """The next batch or the end; the scan's deadline bounds the wait."""
-        with self._changed:
-            self._changed.wait_for(lambda: self._items)
-            item = self._items.popleft()
-            if not isinstance(item, _End):
-                self._bytes -= item.nbytes
-            self._changed.notify_all()
-            return item
-
-    def stop(self) -> None:
-        """Lets the fetching thread end."""
-        with self._changed:
-            self._stopped = True
-            self._items.clear()
-            self._changed.notify_all()

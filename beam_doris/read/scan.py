@@ -14,11 +14,10 @@
 # KIND, either express or implied.  See the License for the
 # specific language governing permissions and limitations
 # under the License.
-"""Reads the tablets of a restriction and emits normalized Arrow batches."""
+"""The splittable DoFn: claims tablets and emits their normalized Arrow batches."""
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Iterator
 from contextlib import closing
 from typing import Any
@@ -26,127 +25,129 @@ from typing import Any
 import apache_beam as beam
 import pyarrow as pa
 
-from beam_doris.beam_support.metrics import ReadMetrics, Stopwatch
+from beam_doris.beam_support.lineage import report_source
+from beam_doris.beam_support.metrics import ReadMetrics
 from beam_doris.beam_support.step_errors import whole
-from beam_doris.errors import DorisError, TransientError
-from beam_doris.read.request import ReadRequest, ScanPlan, ScanTask
+from beam_doris.errors import DorisError
+from beam_doris.options.connection import DorisConnection
+from beam_doris.read.plan import ScanPlan, ScanTask
+from beam_doris.read.request import ReadContext
 from beam_doris.read.restriction import TabletRestrictions
-from beam_doris.read.scanners import TabletScanner, open_scanner
-from beam_doris.schema.arrow_normalize import normalize
+from beam_doris.read.stretch import StretchReader
 
 # A split of many tablets is read in about so many scans: few enough to keep the cost of opening
 # them small, enough for a runner to have something left to split off.
 _SCANS_PER_SPLIT = 4
 
-_log = logging.getLogger(__name__)
-
 
 class ScanFn(beam.DoFn):
-    """The splittable DoFn: claims tablets, then emits their batches.
+    """Reads the tablets of a task.
 
     Never checkpoints itself: a local runner with several workers loses what is deferred.
+
+    Args:
+        context: Where and how is read.
     """
 
-    def __init__(self, request: ReadRequest) -> None:
-        self._request = request
+    def __init__(self, context: ReadContext) -> None:
+        self._context = context
         self._metrics = ReadMetrics()
-        self._scanner: TabletScanner | None = None
+        self._connection: DorisConnection | None = None
+        self._reader: StretchReader | None = None
 
     def start_bundle(self) -> None:
-        """Scanners live for one bundle: a session must not outlive its use."""
+        """Readers live for one bundle: a session must not outlive its use."""
         self._close()
 
     def finish_bundle(self) -> None:
         """Gives sessions back."""
-        self._close()
+        try:
+            self._finish()
+        except DorisError as error:
+            raise whole(error) from error.__cause__
+        finally:
+            self._close()
 
     def teardown(self) -> None:
         """Gives sessions back after a bundle that failed."""
         self._close()
 
+    def _finish(self) -> None:
+        if self._reader is not None:
+            self._reader.finish()
+
     def _close(self) -> None:
-        scanner, self._scanner = self._scanner, None
-        if scanner is not None:
-            scanner.close()
+        reader, self._reader = self._reader, None
+        if reader is not None:
+            reader.close()
 
     def process(
         self,
         task: ScanTask,
-        plan: ScanPlan,
+        shared: ScanPlan | None,
         tracker: Any = beam.DoFn.RestrictionParam(TabletRestrictions()),  # noqa: B008
     ) -> Iterator[pa.RecordBatch]:
-        """Claims stretches of tablets until the tracker says no, and reads each."""
-        restriction = tracker.current_restriction()
-        length = max(1, restriction.size() // _SCANS_PER_SPLIT)
-        position = restriction.start
-        more = True
-        while more:
-            claimed: list[int] = []
-            while more and len(claimed) < length:
-                more = tracker.try_claim(position)
-                if more:
-                    claimed.append(task.tablets[position])
-                    position += 1
-            if claimed:
-                yield from self._read(task, plan, tuple(claimed))
+        """Claims stretches of tablets until the tracker says no, and reads each.
 
-    def _read(
-        self, task: ScanTask, plan: ScanPlan, tablets: tuple[int, ...]
-    ) -> Iterator[pa.RecordBatch]:
-        """Reads the tablets from the chosen backend, then from the others that hold them.
-
-        Once a row was emitted there is no second try in place: the server hands out rows in
-        another order each time, so nobody can say which rows are still missing.
+        Args:
+            task: What to read.
+            shared: The plan, where all tasks share one.
+            tracker: Hands out the tablets.
         """
-        replicas = (task.backend, *task.alternatives)
-        attempts = max(1, self._request.connection.retries + 1)
-        for attempt in range(attempts):
-            backend = replicas[attempt % len(replicas)]
-            emitted = False
-            try:
-                for batch in self._batches(plan, backend, tablets):
-                    emitted = True
-                    yield batch
-                self._metrics.tablets.inc(len(tablets))
-                return
-            except DorisError as error:
-                self._close()
-                if emitted and error.retryable:
-                    raise self._broken_off(error, backend) from error
-                if not error.retryable or attempt + 1 == attempts:
-                    raise whole(error) from error.__cause__
-                _log.warning("scan of tablets %s repeated: %s", list(tablets), error.message)
-                self._metrics.retries.inc()
+        plan = task.plan or shared
+        assert plan is not None
+        restriction = tracker.current_restriction()
+        length = self._stretch_length(restriction.size())
+        position = restriction.start
+        self._metrics.splits.inc()
+        more = True
+        try:
+            while more:
+                claimed: list[int] = []
+                while more and len(claimed) < length:
+                    more = tracker.try_claim(position)
+                    if more:
+                        claimed.append(position)
+                        position += 1
+                if claimed:
+                    yield from self._read(task, plan, claimed)
+        except DorisError as error:
+            self._close()
+            raise whole(error) from error.__cause__
 
-    def _batches(
-        self, plan: ScanPlan, backend: str, tablets: tuple[int, ...]
-    ) -> Iterator[pa.RecordBatch]:
-        if self._scanner is None:
-            self._scanner = open_scanner(self._request, plan)
-        with closing(self._scanner.scan(backend, tablets)) as scan:
-            while True:
-                # only the waiting for the server is timed, not what happens to the rows after
-                with Stopwatch() as watch:
-                    raw = next(scan, None)
-                self._metrics.scan_time.update(watch.milliseconds)
-                if raw is None:
-                    return
-                if raw.num_rows:
-                    yield self._counted(normalize(raw, plan.schema))
+    def _stretch_length(self, tablets: int) -> int:
+        # what is spooled is one tablet at a time, so that the disk holds no more than that
+        return 1 if self._context.options.spool_tablet else max(1, tablets // _SCANS_PER_SPLIT)
 
-    def _counted(self, batch: pa.RecordBatch) -> pa.RecordBatch:
-        self._metrics.rows.inc(batch.num_rows)
-        self._metrics.bytes.inc(batch.nbytes)
-        self._metrics.batches.inc()
-        return batch
+    def _read(self, task: ScanTask, plan: ScanPlan, claimed: list[int]) -> Iterator[pa.RecordBatch]:
+        reader = self._reader_of(plan)
+        if task.group >= 0:
+            return reader.tablets(task.group, claimed)
+        if plan.statement is not None:
+            return reader.statement()
+        return self._limited(reader, plan)
 
-    def _broken_off(self, error: DorisError, backend: str) -> TransientError:
-        return whole(
-            TransientError(
-                "a scan broke off after some of its rows had been emitted",
-                table=self._request.table,
-                host=error.host or backend,
-                cause=error,
-                hint="the runner repeats the bundle; where it does not, run the pipeline again",
-            )
-        )
+    def _limited(self, reader: StretchReader, plan: ScanPlan) -> Iterator[pa.RecordBatch]:
+        """All tablets, one after the other, until there are rows enough."""
+        left = plan.request.limit
+        for number, group in enumerate(plan.tablets.groups):
+            for position in range(len(group.tablets)):
+                with closing(reader.tablets(number, [position])) as batches:
+                    for batch in batches:
+                        yield batch.slice(0, left)
+                        left -= min(left, batch.num_rows)
+                        if left == 0:
+                            return
+
+    def _reader_of(self, plan: ScanPlan) -> StretchReader:
+        reader = self._reader
+        if reader is not None and (reader.plan is plan or reader.plan == plan):
+            return reader
+        self._finish()
+        self._close()
+        if self._connection is None:
+            self._connection = self._context.cluster()
+        if plan.request.table is not None:
+            report_source(self._connection, plan.request.table)
+        self._reader = StretchReader(self._connection, self._context.options, plan, self._metrics)
+        return self._reader

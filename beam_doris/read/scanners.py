@@ -18,18 +18,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
+import threading
+from collections.abc import Generator, Sequence
 from typing import Any, Protocol, cast
 
 from beam_doris.beam_support.client_pool import shared_client
 from beam_doris.client.contracts import FlightOptions, ScanOptions, TabletGroup
 from beam_doris.client.flight import FlightSession
+from beam_doris.client.flight_sql import tablet_query
+from beam_doris.client.frontend import Frontend
 from beam_doris.client.scanner import ThriftScanner
-from beam_doris.errors import ProtocolError
-from beam_doris.options.reading import ReadProtocol
-from beam_doris.options.table_id import quote
+from beam_doris.errors import ProtocolError, ServerBusy
+from beam_doris.options.connection import DorisConnection
+from beam_doris.options.reading import ReadOptions, ReadProtocol
+from beam_doris.read.plan import ScanPlan
 from beam_doris.read.prefetch import prefetched
-from beam_doris.read.request import ReadRequest, ScanPlan
 
 # Closing it ends the scan on the server.
 ScanIterator = Generator[Any, None, None]
@@ -38,7 +41,7 @@ ScanIterator = Generator[Any, None, None]
 class TabletScanner(Protocol):
     """Reads tablets; batches come as the server sends them, not yet normalized."""
 
-    def scan(self, backend: str, tablets: tuple[int, ...]) -> ScanIterator:
+    def scan(self, backend: str, tablets: Sequence[int]) -> ScanIterator:
         """All matching rows of the tablets, from this backend where the protocol lets us choose."""
 
     def close(self) -> None:
@@ -48,70 +51,115 @@ class TabletScanner(Protocol):
 class ThriftTablets:
     """Scans with the versions that the plan pinned."""
 
-    def __init__(self, request: ReadRequest, plan: ScanPlan) -> None:
-        if plan.opaque is None:
-            raise ProtocolError("a Thrift scan needs the server's plan", table=request.table)
-        self._table = request.table
-        self._opaque = plan.opaque
-        self._tuning = request.options
-        self._client = shared_client(ThriftScanner, request.connection)
+    def __init__(
+        self, connection: DorisConnection, options: ReadOptions, plan: ScanPlan, opaque: str | None
+    ) -> None:
+        if opaque is None:
+            raise ProtocolError("a Thrift scan needs the server's plan", table=plan.request.subject)
+        self._table = plan.request.subject
+        self._opaque = opaque
+        self._tuning = options
+        self._client = shared_client(ThriftScanner, connection)
         self._options = ScanOptions(
-            batch_rows=request.options.batch_rows,
-            memory_limit=request.options.scan_memory_bytes,
-            query_timeout=request.connection.timeouts.query,
+            batch_rows=options.batch_rows,
+            memory_limit=options.scan_memory_bytes,
+            query_timeout=connection.timeouts.query,
+            keep_alive=options.keep_alive,
         )
 
-    def scan(self, backend: str, tablets: tuple[int, ...]) -> ScanIterator:
+    def scan(self, backend: str, tablets: Sequence[int]) -> ScanIterator:
         """One scan context on that backend, closed in the end."""
-        group = TabletGroup(backend=backend, tablets=tablets)
+        group = TabletGroup(backend=backend, tablets=tuple(tablets))
         scan = self._client.scan(group, self._table, self._opaque, self._options)
-        if not self._tuning.prefetch:
-            return cast(ScanIterator, scan)
-        return prefetched(
-            cast(ScanIterator, scan),
-            max_batches=self._tuning.prefetch_batches,
-            max_bytes=self._tuning.prefetch_bytes,
-        )
+        return _ahead(cast(ScanIterator, scan), self._tuning)
 
     def close(self) -> None:
         """Nothing: every scan closes its own context."""
 
 
-class FlightTablets:
-    """One SELECT over the named tablets; sees the newest visible version of each."""
+class FlightRows:
+    """A Flight session that reads tablets, each in the version visible when it is read, or one
+    statement as a whole."""
 
-    def __init__(self, request: ReadRequest, plan: ScanPlan) -> None:
-        self._table = request.table
-        self._filter = request.filter
-        self._columns = plan.schema.names
+    def __init__(self, connection: DorisConnection, options: ReadOptions, plan: ScanPlan) -> None:
+        self._plan = plan
+        self._tuning = options
+        whole = plan.statement is not None
+        tuned = FlightOptions(
+            # a statement of its own is all the parallelism there is
+            parallel=whole,
+            prefetch_batches=options.prefetch_batches if options.prefetch else 1,
+            prefetch_bytes=options.prefetch_bytes,
+            max_message_bytes=options.flight_message_bytes,
+            # the first row of a large sort or join may take long
+            stall=None if whole else connection.timeouts.read,
+        )
+        self._slots = flight_slots(connection, options.flight_sessions)
+        wait = connection.timeouts.query.total_seconds()
+        if not self._slots.acquire(timeout=wait):
+            raise ServerBusy(
+                f"all {options.flight_sessions} Flight sessions of this worker are in use",
+                hint="raise flight_sessions, or let a worker run fewer bundles at once",
+            )
+        self._held = True
         self._session = FlightSession(
-            request.connection,
-            FlightOptions(
-                prefetch_batches=(
-                    request.options.prefetch_batches if request.options.prefetch else 1
-                )
-            ),
+            connection, tuned, frontend=shared_client(Frontend, connection)
         )
 
-    def statement(self, tablets: tuple[int, ...]) -> str:
-        """The SQL that reads these tablets."""
-        columns = ", ".join(quote(name) for name in self._columns)
-        ids = ",".join(str(tablet) for tablet in tablets)
-        sql = f"SELECT {columns} FROM {self._table.sql()} TABLET({ids})"
-        # the line break ends a comment that the condition may end with
-        return sql if self._filter is None else f"{sql} WHERE ({self._filter}\n)"
+    def scan(self, backend: str, tablets: Sequence[int]) -> ScanIterator:  # noqa: ARG002
+        """Runs a statement; which replica serves it is the frontend's choice."""
+        rows = self._session.query(self._statement(tablets))
+        return _ahead(cast(ScanIterator, rows), self._tuning)
 
-    def scan(self, backend: str, tablets: tuple[int, ...]) -> ScanIterator:  # noqa: ARG002
-        """Runs the statement; which replica serves it is the frontend's choice."""
-        return cast(ScanIterator, self._session.query(self.statement(tablets)))
+    def _statement(self, tablets: Sequence[int]) -> str:
+        if self._plan.statement is not None:
+            return self._plan.statement
+        request = self._plan.request
+        return tablet_query(request.table, self._plan.schema.names, tablets, request.filter)
 
     def close(self) -> None:
         """Ends the session, which counts against the user's connections."""
-        self._session.close()
+        try:
+            self._session.close()
+        finally:
+            if self._held:
+                self._held = False
+                self._slots.release()
 
 
-def open_scanner(request: ReadRequest, plan: ScanPlan) -> TabletScanner:
-    """The scanner of the plan's protocol."""
+def open_scanner(
+    connection: DorisConnection, options: ReadOptions, plan: ScanPlan, opaque: str | None
+) -> TabletScanner:
+    """The scanner of the plan's protocol.
+
+    Args:
+        connection: The cluster.
+        options: Tuning.
+        plan: The read.
+        opaque: The server's plan, of which there may be a newer one than in `plan`.
+    """
     if plan.protocol is ReadProtocol.THRIFT:
-        return ThriftTablets(request, plan)
-    return FlightTablets(request, plan)
+        return ThriftTablets(connection, options, plan, opaque)
+    return FlightRows(connection, options, plan)
+
+
+def _ahead(scan: ScanIterator, options: ReadOptions) -> ScanIterator:
+    if not options.prefetch:
+        return scan
+    return prefetched(scan, max_batches=options.prefetch_batches, max_bytes=options.prefetch_bytes)
+
+
+_slots_lock = threading.Lock()
+# a list, not a dict: connections are few, and compare but do not hash
+_slots: list[tuple[DorisConnection, int, threading.BoundedSemaphore]] = []
+
+
+def flight_slots(connection: DorisConnection, sessions: int) -> threading.BoundedSemaphore:
+    """What all readers of one cluster in this process take before they open a session."""
+    with _slots_lock:
+        for known, count, slots in _slots:
+            if known == connection and count == sessions:
+                return slots
+        made = threading.BoundedSemaphore(sessions)
+        _slots.append((connection, sessions, made))
+        return made

@@ -14,7 +14,7 @@
 # KIND, either express or implied.  See the License for the
 # specific language governing permissions and limitations
 # under the License.
-"""`ReadFromDoris`: a table as a bounded PCollection."""
+"""`ReadFromDoris` and `ReadAllFromDoris`: tables as PCollections."""
 
 from __future__ import annotations
 
@@ -25,39 +25,57 @@ from typing import Any
 import apache_beam as beam
 import pyarrow as pa
 from apache_beam import pvalue
+from apache_beam.options.value_provider import ValueProvider
 from apache_beam.typehints.row_type import RowTypeConstraint
 
 from beam_doris.beam_support import coders as _coders  # noqa: F401  (registers the batch coder)
 from beam_doris.beam_support.beam_rows import row_type
 from beam_doris.beam_support.checks import Problems
+from beam_doris.beam_support.deferred import DeferredConnection, is_deferred
 from beam_doris.errors import ConfigError
 from beam_doris.options.connection import DorisConnection
 from beam_doris.options.reading import ReadOptions
 from beam_doris.options.table_id import TableId
-from beam_doris.read.checking import SUBJECT, check_read, selected_schema
+from beam_doris.read.checking import SUBJECT, check_read
+from beam_doris.read.columns import selected_schema
 from beam_doris.read.output import ToDicts, ToRows, ToTuples
-from beam_doris.read.planning import PLAN, PlanFn
-from beam_doris.read.request import Output, ReadRequest, ScanTask
+from beam_doris.read.plan import ScanTask
+from beam_doris.read.planning import PLAN, PlanEachFn, PlanFn
+from beam_doris.read.request import (
+    Output,
+    ReadContext,
+    ReadRequest,
+    merged_request,
+    typed_condition,
+)
 from beam_doris.read.scan import ScanFn
 from beam_doris.schema.expression_check import condition_problems
-from beam_doris.schema.filters import Filter, filter_sql, typed_filter
+from beam_doris.schema.filters import Filter
 from beam_doris.schema.table_schema import TableSchema
 
 
 class ReadFromDoris(beam.PTransform):
-    """Reads a Doris table, in parallel by its tablets.
+    """Reads a Doris table, in parallel by its tablets, or the rows of a query.
 
     Args:
-        connection: The cluster and the credentials.
-        table: `database.table`.
+        connection: The cluster and the credentials; a `DeferredConnection` in a template.
+        table: `database.table`, or `catalog.database.table`; a table or a view.
+        query: A SELECT in Doris' SQL instead of a table; it is run once, over Flight.
         columns: The columns to read, in the order in which they are wanted; None for all.
         filter: A condition, evaluated by the server: typed, such as `col("age") > 18`, or Doris SQL,
             such as `"age > 18"`.
+        partitions: The names of the partitions to read; None for all.
+        limit: The most rows that come out in all; which ones is not defined. Such a read is not
+            parallel.
         output: `"row"` (a `beam.Row` with schema), `"dict"`, `"tuple"`, or `"arrow"` for
             `pyarrow.RecordBatch` elements, which are by far the fastest.
-        schema: The table's schema, where the frontend cannot be asked when the pipeline is built.
-        options: Protocol, splits, batch sizes.
+        schema: The schema of the table, where the frontend cannot be asked when the pipeline is
+            built.
+        options: Protocol, consistency, splits, batch sizes.
         validate: Ask the frontend now whether table, columns and filter exist.
+
+    Every argument but `output`, `schema`, `options` and `validate` may be a `ValueProvider`. Then
+    nothing is asked for when the pipeline is built.
 
     Raises:
         ConfigError: wrong arguments, an unknown table or column, a refused filter; all at once.
@@ -71,11 +89,14 @@ class ReadFromDoris(beam.PTransform):
 
     def __init__(
         self,
-        connection: DorisConnection,
+        connection: DorisConnection | DeferredConnection,
         *,
-        table: str | TableId,
-        columns: Sequence[str] | None = None,
-        filter: Filter | None = None,
+        table: str | TableId | ValueProvider | None = None,
+        query: str | ValueProvider | None = None,
+        columns: Sequence[str] | ValueProvider | None = None,
+        filter: Filter | ValueProvider | None = None,
+        partitions: Sequence[str] | ValueProvider | None = None,
+        limit: int | ValueProvider | None = None,
         output: str | Output = Output.ROW,
         schema: TableSchema | None = None,
         options: ReadOptions | None = None,
@@ -83,109 +104,177 @@ class ReadFromDoris(beam.PTransform):
     ) -> None:
         super().__init__()
         problems = Problems(SUBJECT)
-        if not isinstance(connection, DorisConnection):
-            problems.add("connection is a DorisConnection(...)")
-        if isinstance(columns, str):
-            problems.add("columns is a sequence of names, not one text")
-            columns = None
-        table_id = problems.attempt(lambda: TableId.parse(table))
+        tuning = options if options is not None else ReadOptions()
+        context = ReadContext(connection=connection, options=tuning, schema=schema)
+        _check_connection(connection, problems)
         form = problems.attempt(lambda: Output.parse(output))
-        chosen = problems.attempt(lambda: _merged(options, columns, filter))
-        typed = None if filter is None else typed_filter(filter)
+        request = problems.attempt(
+            lambda: merged_request(
+                ReadRequest(
+                    table=table,
+                    query=query,
+                    columns=columns,
+                    filter=filter,
+                    partitions=partitions,
+                    limit=limit,
+                ),
+                tuning,
+            )
+        )
+        typed = typed_condition(filter)
         if typed is not None and schema is not None:
             problems.extend(condition_problems(typed, schema))
-        problems.raise_if_any(table)
-        assert table_id is not None
+        problems.raise_if_any(None if is_deferred(table) else table)
         assert form is not None
-        assert chosen is not None
-        request = ReadRequest(
-            connection=connection,
-            table=table_id,
-            columns=chosen.columns,
-            filter=chosen.filter,
-            schema=None if schema is None else selected_schema(schema, chosen.columns),
-            options=chosen,
-        )
-        if validate:
-            request = replace(request, schema=check_read(request, typed))
+        assert request is not None
+        self._context = _known_schema(context, request, typed, validate)
         self._request = request
         self._output = form
-        self._row_type = None if form is not Output.ROW else self._require_row_type()
-
-    def _require_row_type(self) -> RowTypeConstraint:
-        if self._request.schema is None:
-            raise ConfigError(
-                'output="row" needs the schema when the pipeline is built',
-                subject=SUBJECT,
-                table=self._request.table,
-                hint='leave validate=True, give schema=, or use output="dict" or "arrow"',
-            )
-        return row_type(self._request.schema)
+        self._row_type = _row_type_of(self._context, form, request)
 
     @property
     def schema(self) -> TableSchema | None:
         """The columns that will be read, where they are known already."""
-        return self._request.schema
+        return self._context.schema
 
     def expand(self, begin: pvalue.PBegin) -> pvalue.PCollection:
         """Plan, scan, explode."""
-        request = self._request
         planned = (
             begin
             | "Start" >> beam.Impulse()
-            | "Plan" >> beam.ParDo(PlanFn(request)).with_outputs(PLAN, main="tasks")
+            | "Plan"
+            >> beam.ParDo(PlanFn(self._context, self._request)).with_outputs(PLAN, main="tasks")
         )
         tasks = planned.tasks
         tasks.element_type = ScanTask
         batches = tasks | "Scan" >> beam.ParDo(
-            ScanFn(request), pvalue.AsSingleton(planned[PLAN])
+            ScanFn(self._context), pvalue.AsSingleton(planned[PLAN])
         ).with_output_types(pa.RecordBatch)
-        return self._exploded(batches)
-
-    def _exploded(self, batches: pvalue.PCollection) -> pvalue.PCollection:
-        schema = self._request.schema
-        if self._output is Output.ARROW:
-            return batches
-        if self._output is Output.DICT:
-            return batches | "Dicts" >> beam.ParDo(ToDicts()).with_output_types(dict[str, Any])
-        if self._output is Output.TUPLE:
-            kind: Any = tuple[Any, ...]
-            return batches | "Tuples" >> beam.ParDo(ToTuples()).with_output_types(kind)
-        assert schema is not None
-        return batches | "Rows" >> beam.ParDo(ToRows(schema)).with_output_types(self._row_type)
+        return exploded(batches, self._output, self._context.schema, self._row_type)
 
     def display_data(self) -> dict[str, Any]:
         """What a runner's pages show; nothing of the credentials."""
         request = self._request
+        columns = request.columns
         return {
-            "table": str(request.table),
-            "fenodes": ",".join(str(node) for node in request.connection.frontends),
-            "columns": ",".join(request.columns) if request.columns else "all",
+            **_shown(self._context, self._output),
+            "table": str(request),
+            "columns": ",".join(columns) if isinstance(columns, tuple) else "all",
             "filtered": request.filter is not None,
-            "protocol": request.options.protocol.value,
-            "output": self._output.value,
+            "limit": request.limit if isinstance(request.limit, int) else "none",
         }
 
 
-def _merged(
-    options: ReadOptions | None, columns: Sequence[str] | None, condition: Filter | None
-) -> ReadOptions:
-    """The options with the columns and the filter that were given by name, as SQL."""
-    merged = options if options is not None else ReadOptions()
-    problems = Problems(SUBJECT)
-    if columns is not None:
-        merged = problems.attempt(lambda: replace(merged, columns=tuple(columns))) or merged
-    chosen = condition if condition is not None else merged.filter
-    if chosen is not None:
-        text = problems.attempt(lambda: _filter_text(chosen))
-        merged = replace(merged, filter=text)
-    problems.raise_if_any()
-    return merged
+class ReadAllFromDoris(beam.PTransform):
+    """Reads what each element asks for: a `ReadRequest`, or a dict of its arguments.
+
+    Every split brings its own copy of the plan, so that requests may come in any window and at any
+    time; a table of very many tablets is therefore divided into fewer splits.
+
+    Args:
+        connection: The cluster and the credentials; a `DeferredConnection` in a template.
+        output: `"dict"`, `"tuple"`, `"arrow"`, or `"row"`, which needs `schema`.
+        schema: The columns that all requests have in common, where they are known.
+        options: Protocol, consistency, splits, batch sizes.
+
+    Raises:
+        ConfigError: wrong arguments. A wrong element fails the pipeline when it comes.
+
+    Example:
+        >>> days = p | beam.Create([{"table": "logs.events", "filter": "day = '2024-02-01'"}])
+        >>> rows = days | ReadAllFromDoris(doris)
+    """
+
+    def __init__(
+        self,
+        connection: DorisConnection | DeferredConnection,
+        *,
+        output: str | Output = Output.DICT,
+        schema: TableSchema | None = None,
+        options: ReadOptions | None = None,
+    ) -> None:
+        super().__init__()
+        problems = Problems("ReadAllFromDoris")
+        _check_connection(connection, problems)
+        form = problems.attempt(lambda: Output.parse(output))
+        problems.raise_if_any()
+        assert form is not None
+        tuning = options if options is not None else ReadOptions()
+        self._context = ReadContext(connection=connection, options=tuning, schema=schema)
+        self._output = form
+        self._row_type = _row_type_of(self._context, form, None)
+
+    def expand(self, requests: pvalue.PCollection) -> pvalue.PCollection:
+        """Plan each, scan, explode."""
+        tasks = requests | "Plan" >> beam.ParDo(PlanEachFn(self._context)).with_output_types(
+            ScanTask
+        )
+        batches = tasks | "Scan" >> beam.ParDo(ScanFn(self._context), None).with_output_types(
+            pa.RecordBatch
+        )
+        return exploded(batches, self._output, self._context.schema, self._row_type)
+
+    def display_data(self) -> dict[str, Any]:
+        """What a runner's pages show; nothing of the credentials."""
+        return _shown(self._context, self._output)
 
 
-def _filter_text(condition: Filter) -> str:
-    try:
-        return filter_sql(condition)
-    except ConfigError as error:
-        problems = [f"filter {problem}" for problem in error.problems]
-        raise ConfigError(problems, hint=error.hint) from error
+def exploded(
+    batches: pvalue.PCollection,
+    output: Output,
+    schema: TableSchema | None,
+    element: RowTypeConstraint | None,
+) -> pvalue.PCollection:
+    """The batches as the elements that were asked for."""
+    if output is Output.ARROW:
+        return batches
+    if output is Output.DICT:
+        return batches | "Dicts" >> beam.ParDo(ToDicts()).with_output_types(dict[str, Any])
+    if output is Output.TUPLE:
+        kind: Any = tuple[Any, ...]
+        return batches | "Tuples" >> beam.ParDo(ToTuples()).with_output_types(kind)
+    assert schema is not None
+    return batches | "Rows" >> beam.ParDo(ToRows(schema)).with_output_types(element)
+
+
+def _check_connection(connection: object, problems: Problems) -> None:
+    if not isinstance(connection, (DorisConnection, DeferredConnection)):
+        problems.add("connection is a DorisConnection(...)")
+
+
+def _known_schema(
+    context: ReadContext, request: ReadRequest, typed: Any, validate: bool
+) -> ReadContext:
+    """The context with the columns that will come out, where they can be known now."""
+    if context.schema is not None:
+        columns = request.columns if isinstance(request.columns, tuple) else None
+        context = replace(context, schema=selected_schema(context.schema, columns))
+    if not validate or context.is_deferred or request.is_deferred:
+        return context
+    return replace(context, schema=check_read(context, request, typed))
+
+
+def _row_type_of(
+    context: ReadContext, output: Output, request: ReadRequest | None
+) -> RowTypeConstraint | None:
+    if output is not Output.ROW:
+        return None
+    if context.schema is None:
+        raise ConfigError(
+            'output="row" needs the schema when the pipeline is built',
+            subject=SUBJECT,
+            table=None if request is None or request.is_deferred else request.subject,
+            hint='leave validate=True, give schema=, or use output="dict" or "arrow"',
+        )
+    return row_type(context.schema)
+
+
+def _shown(context: ReadContext, output: Output) -> dict[str, Any]:
+    known = context.connection
+    nodes = known.frontends if isinstance(known, DorisConnection) else ("at run time",)
+    return {
+        "fenodes": ",".join(str(node) for node in nodes),
+        "protocol": context.options.chosen_protocol.value,
+        "consistency": "snapshot" if context.options.is_snapshot else "latest",
+        "output": output.value,
+    }

@@ -95,6 +95,8 @@ class FakeFrontend:
             FrontendInfo(host="127.0.0.1", http_port=1, flight_port=2 if self.flight else None),
         )
 
+    known_frontends = frontends
+
     def count(self, table: TableId) -> int:
         """Ten rows a tablet."""
         return 10 * self.tablets

@@ -201,8 +201,8 @@ def test_the_protocol_is_flight_where_it_is_offered(frontend: FakeFrontend) -> N
     lend(Frontend, DORIS, frontend)
     for offered, expected in ((True, ReadProtocol.FLIGHT), (False, ReadProtocol.THRIFT)):
         frontend.flight = offered
-        request = source(options=ReadOptions())._request
-        outputs: list[Any] = list(PlanFn(request).process(b""))
+        read = source(options=ReadOptions())
+        outputs: list[Any] = list(PlanFn(read._context, read._request).process(b""))
         plan = outputs[-1].value
         assert plan.protocol is expected
         assert (plan.opaque is None) == offered

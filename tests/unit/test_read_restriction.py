@@ -24,13 +24,13 @@ from apache_beam.io.restriction_trackers import OffsetRange
 from hypothesis import given
 from hypothesis import strategies as st
 
-from beam_doris.read.request import ScanTask
+from beam_doris.read.plan import ScanTask
 from beam_doris.read.restriction import TabletRestrictions
 
 
 @given(tablets=st.integers(1, 200), per_split=st.integers(1, 50))
 def test_the_initial_splits_cover_every_tablet_once(tablets: int, per_split: int) -> None:
-    task = ScanTask("b:1", tuple(range(tablets)), (), per_split, 7)
+    task = ScanTask(0, tablets, per_split, 7)
     provider = TabletRestrictions()
     whole = provider.initial_restriction(task)
     splits = list(provider.split(task, whole))
