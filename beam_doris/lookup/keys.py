@@ -164,8 +164,13 @@ def _double(value: Any) -> float:
 
 
 def float32(value: float) -> float:
-    """The nearest number that a FLOAT holds, as Python shows it."""
-    return float(np.float32(value))
+    """The nearest number that a FLOAT holds, as Python shows it.
+
+    Raises:
+        OverflowError: it is too large for one.
+    """
+    near: float = struct.unpack("<f", struct.pack("<f", value))[0]
+    return near
 
 
 def _float(value: Any) -> float:
@@ -174,10 +179,9 @@ def _float(value: Any) -> float:
     if math.isnan(made):
         raise NoMatch
     try:
-        struct.pack("f", made)
+        return float32(made) + 0.0
     except OverflowError:
         raise NoMatch from None
-    return float32(made) + 0.0
 
 
 def _decimal(value: Any) -> Decimal:

@@ -114,6 +114,10 @@ class _Condition:
         if kind in (Kind.IPV4, Kind.IPV6):
             self.parameters.append(value)
             return f"CAST(%s AS {kind.value})"
+        if kind is Kind.LARGEINT and not -(2**63) < value < 2**63:
+            # the smallest one is the negative of a number that is none
+            self.parameters.append(str(value))
+            return "CAST(%s AS LARGEINT)"
         if isinstance(value, float) and math.isinf(value):
             self.parameters.append("Infinity" if value > 0 else "-Infinity")
             return "CAST(%s AS DOUBLE)"
