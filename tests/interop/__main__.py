@@ -94,6 +94,7 @@ LONG: tuple[tuple[str, Scenario], ...] = (
     ("separators, auto-redirect off", flink_write.separators_without_redirect),
     ("fail-over: killed before the commit arrived", failover.killed_before_commit),
     ("fail-over: killed while loading", failover.killed_while_loading),
+    ("fail-over: two writers killed after pre-commit", failover.two_writers_killed),
 )
 
 

@@ -64,11 +64,11 @@ class _Run:
             **extra,
         }
 
-    def label(self, checkpoint: int) -> str:
-        return f"{self.prefix}_{TABLE.replace('.', '_')}_0_{checkpoint}"
+    def label(self, checkpoint: int, subtask: int = 0) -> str:
+        return f"{self.prefix}_{TABLE.replace('.', '_')}_{subtask}_{checkpoint}"
 
-    def state(self, checkpoint: int) -> str:
-        return load_state(self.bench.cluster, "test", self.label(checkpoint))
+    def state(self, checkpoint: int, subtask: int = 0) -> str:
+        return load_state(self.bench.cluster, "test", self.label(checkpoint, subtask))
 
     def complete(self, checkpoint: int) -> Path | None:
         found = list(self.folder.glob(f"*/chk-{checkpoint}/_metadata"))
@@ -78,29 +78,30 @@ class _Run:
         folders = [path.parent for path in self.folder.glob("*/chk-*/_metadata")]
         return max(folders, key=lambda path: int(path.name.split("-")[1]))
 
-    def transaction(self, checkpoint: int) -> str:
-        rows = self.bench.sql(
-            f"SHOW TRANSACTION FROM test WHERE LABEL = '{self.label(checkpoint)}'"
-        )
+    def transaction(self, checkpoint: int, subtask: int = 0) -> str:
+        label = self.label(checkpoint, subtask)
+        rows = self.bench.sql(f"SHOW TRANSACTION FROM test WHERE LABEL = '{label}'")
         return rows[-1][0]
 
-    def wait(self, process: subprocess.Popen[bytes], checkpoint: int, state: str) -> None:
+    def wait(
+        self, process: subprocess.Popen[bytes], checkpoint: int, state: str, subtask: int = 0
+    ) -> None:
         def reached() -> bool:
             if process.poll() is not None:
                 raise AssertionError(f"ended before {state}: see {self.log('first').name}")
-            return self.state(checkpoint) == state
+            return self.state(checkpoint, subtask) == state
 
         jvm.wait_for(reached, seconds=60, what=f"label {checkpoint} {state}")
 
     def log(self, part: str) -> Path:
         return self.bench.log(f"{self.name}-{part}")
 
-    def restore(self) -> Path:
+    def restore(self, **extra: object) -> Path:
         newest = self.newest()
         jvm.run(
             self.bench.version,
             "failover",
-            self.arguments(restore=newest.as_uri()),
+            self.arguments(restore=newest.as_uri(), **extra),
             log=self.log("second"),
         )
         return newest
@@ -119,7 +120,12 @@ class _Run:
         return rows[0][3]
 
     def nothing_lingers(self) -> None:
-        lingering = [n for n in range(1, 60) if self.state(n) in {"PREPARE", "PRECOMMITTED"}]
+        lingering = [
+            (n, subtask)
+            for n in range(1, 60)
+            for subtask in range(2)
+            if self.state(n, subtask) in {"PREPARE", "PRECOMMITTED"}
+        ]
         if lingering:
             raise AssertionError(f"transactions linger for checkpoints {lingering}")
 
@@ -141,6 +147,30 @@ def killed_after_precommit(bench: Bench) -> str:
         raise AssertionError(f"transaction {lingering} is {run.status(lingering)}")
     run.nothing_lingers()
     return f"restored from {newest.name}; transaction {lingering} was aborted by the new process"
+
+
+def two_writers_killed(bench: Bench) -> str:
+    """As before with two writers: each restored one cleans up after itself."""
+    run = _Run(bench, "two_writers_killed")
+    with jvm.started(
+        bench.version,
+        "failover",
+        run.arguments(block_at=KILL_AT, parallelism=2),
+        log=run.log("first"),
+    ) as process:
+        for subtask in range(2):
+            run.wait(process, KILL_AT, "PRECOMMITTED", subtask)
+        time.sleep(0.5)
+        assert run.complete(KILL_AT) is None
+        lingering = [run.transaction(KILL_AT, subtask) for subtask in range(2)]
+        jvm.kill(process)
+    newest = run.restore(parallelism=2)
+    run.exact()
+    states = [run.status(transaction) for transaction in lingering]
+    if states != ["ABORTED", "ABORTED"]:
+        raise AssertionError(f"transactions {lingering} are {states}")
+    run.nothing_lingers()
+    return f"restored from {newest.name}; transactions {lingering} were aborted"
 
 
 def killed_before_commit(bench: Bench) -> str:

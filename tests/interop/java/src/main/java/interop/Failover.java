@@ -59,7 +59,7 @@ final class Failover {
         }
         StreamExecutionEnvironment env =
                 StreamExecutionEnvironment.getExecutionEnvironment(conf);
-        env.setParallelism(1);
+        env.setParallelism((int) arguments.number("parallelism", 1));
 
         GeneratorFunction<Long, String> line = i -> i + ",value" + i;
         DataStream<String> rows =
