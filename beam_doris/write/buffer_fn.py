@@ -53,6 +53,7 @@ from beam_doris.write.bundle_loads import BundleLoads, Unit
 from beam_doris.write.chunks import columns_of_chunk, job_for
 from beam_doris.write.encoding import Chunk
 from beam_doris.write.job import WriteJob
+from beam_doris.write.key_turns import turns_of
 from beam_doris.write.load_outputs import FAILED, LoadOutputs
 from beam_doris.write.load_report import LoadReport
 from beam_doris.write.one_phase import send_chunks
@@ -161,7 +162,7 @@ class BufferFn(beam.DoFn):
         job = job_for(self._job, TableId.parse(key[0]))
         report = LoadReport()
         try:
-            loaded = self._load(
+            loaded, used = self._load(
                 job, [unpack_chunk(packed) for packed in chunks.read()], unit, report
             )
         except DorisError as error:
@@ -169,7 +170,7 @@ class BufferFn(beam.DoFn):
             explain_refusal(self._job.connection, whole(error))
             raise
         chunks.clear()
-        state.write(BufferState(sequence=known.sequence + len(loaded)))
+        state.write(BufferState(sequence=known.sequence + used))
         self._count(loaded)
         yield from loaded
         for row in self._outputs.take(report):
@@ -177,19 +178,26 @@ class BufferFn(beam.DoFn):
 
     def _load(
         self, job: WriteJob, chunks: Iterable[Chunk], unit: Unit, report: LoadReport
-    ) -> list[Loaded]:
+    ) -> tuple[list[Loaded], int]:
+        """The loads, and how many sequence numbers they took."""
         loader = shared_client(StreamLoader, job.connection)
         if isinstance(job.options.mode, TwoPhaseCommit):
-            return self._precommit(job, chunks, unit, loader, report)
-        by_columns: dict[Any, list[Chunk]] = {}
-        for chunk in chunks:
-            by_columns.setdefault(columns_of_chunk(chunk), []).append(chunk)
+            tokens = self._precommit(job, chunks, unit, loader, report)
+            # the commit stage waits for every number: one for each token
+            return tokens, len(tokens)
+        groups: list[list[Chunk]] = []
+        for turn in turns_of(job, chunks):
+            by_columns: dict[Any, list[Chunk]] = {}
+            for chunk in turn:
+                by_columns.setdefault(columns_of_chunk(chunk), []).append(chunk)
+            groups += by_columns.values()
         loads: list[Loaded] = []
-        for position, group in enumerate(by_columns.values()):
+        for position, group in enumerate(groups):
             sent = send_chunks(job, loader, group, replace(unit, sequence=unit.sequence + position))
             report.add(sent.report)
             loads += sent.loads
-        return loads
+        # a number is never used for other rows, even if all of its own were refused
+        return loads, len(by_columns)
 
     def _precommit(
         self,

@@ -69,8 +69,8 @@ def send_chunks(
     """
     report = LoadReport()
 
-    def send(part: Iterable[Chunk], _place: str = "") -> CommittedLoad:
-        return _send_once(job, loader, list(part), unit, report)
+    def send(part: Iterable[Chunk], place: str = "") -> CommittedLoad:
+        return _send_once(job, loader, list(part), (unit, place), report)
 
     try:
         return Sent([send(chunks)], report)
@@ -95,7 +95,7 @@ def _send_once(
     job: WriteJob,
     loader: StreamLoader,
     chunks: Sequence[Chunk],
-    unit: Unit | None,
+    what: tuple[Unit | None, str],
     report: LoadReport,
 ) -> CommittedLoad:
     body = Body(job, chunks[0])
@@ -108,7 +108,7 @@ def _send_once(
         headers["group_commit"] = job.options.mode.header
     request = LoadRequest(
         table=job.table,
-        label=_label(job, pieces, unit),
+        label=_label(job, pieces, *what),
         headers=headers,
         two_phase=False,
         gzip=job.options.compress,
@@ -120,16 +120,18 @@ def _send_once(
     return _committed(result, rows)
 
 
-def _label(job: WriteJob, pieces: Sequence[bytes], unit: Unit | None) -> str | None:
-    """A label that is found again by those, and only those, that load the same again."""
+def _label(job: WriteJob, pieces: Sequence[bytes], unit: Unit | None, place: str) -> str | None:
+    """A label that is found again by those, and only those, that load the same again.
+
+    The place tells parts of one refused load apart, which may hold equal rows.
+    """
     if isinstance(job.options.mode, GroupCommit):
         return None
     if not isinstance(job.options.mode, PlainLoad):
         return load_label(job.label_prefix, job.table, job.run_id, new_nonce())
     assert unit is not None
-    return load_label(
-        job.label_prefix, job.table, job.run_id, unit.shard, unit.sequence, body_digest(pieces)
-    )
+    parts = (unit.shard, unit.sequence, *((place,) if place else ()), body_digest(pieces))
+    return load_label(job.label_prefix, job.table, job.run_id, *parts)
 
 
 def body_digest(pieces: Sequence[bytes]) -> str:

@@ -211,7 +211,9 @@ def payloads(pipeline_proto: Any) -> dict[str, Any]:
     for transform in pipeline_proto.components.transforms.values():
         if transform.spec.urn == common_urns.primitives.PAR_DO.urn:
             payload = beam_runner_api_pb2.ParDoPayload.FromString(transform.spec.payload)
-            found[transform.unique_name.split("/")[-1]] = payload
+            # a step with several outputs wraps its ParDo
+            parts = [part for part in transform.unique_name.split("/") if "ParDo(" not in part]
+            found[parts[-1]] = payload
     return found
 
 
