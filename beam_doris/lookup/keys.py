@@ -112,6 +112,8 @@ def converter(doris: DorisType) -> Convert:
         return _integer_of(_BITS[doris.kind])
     if doris.kind is Kind.DATETIME:
         return _datetime_of(doris.scale)
+    if doris.kind in (Kind.DECIMAL, Kind.DECIMALV2):
+        return _decimal_of(doris.precision, doris.scale)
     return _CONVERTERS[doris.kind]
 
 
@@ -200,6 +202,20 @@ def _decimal(value: Any) -> Decimal:
     if not made.is_finite():
         raise NoMatch
     return made
+
+
+def _decimal_of(precision: int, scale: int) -> Convert:
+    def decimal(value: Any) -> Decimal:
+        made = _decimal(value)
+        _, digits, exponent = made.as_tuple()
+        assert isinstance(exponent, int)
+        significant = len("".join(map(str, digits)).rstrip("0"))
+        exponent += len(digits) - significant
+        if significant and (-exponent > scale or significant + exponent > precision - scale):
+            raise NoMatch
+        return made if significant else Decimal(0)
+
+    return decimal
 
 
 def _date(value: Any) -> datetime.date:

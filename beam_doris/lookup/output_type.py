@@ -27,7 +27,7 @@ import apache_beam as beam
 import pyarrow as pa
 from apache_beam import coders
 from apache_beam.typehints import typehints
-from apache_beam.typehints.row_type import RowTypeConstraint
+from apache_beam.typehints.row_type import GeneratedClassRowTypeConstraint, RowTypeConstraint
 
 from beam_doris.beam_support.beam_rows import beam_type
 from beam_doris.errors import ConfigError
@@ -75,14 +75,20 @@ def output_type(element_type: Any, spec: LookupSpec, on_clash: OnClash) -> Outpu
             return OutputType(dict[str, Any], False)
         if issubclass(origin, tuple) and hasattr(origin, "_fields"):
             return OutputType(_named_tuple_type(origin, spec, on_clash), False)
+    raise _refused(element_type)
+
+
+def _refused(element_type: Any) -> ConfigError:
     name = element_type.__name__ if isinstance(element_type, type) else str(element_type)
-    raise ConfigError(
+    return ConfigError(
         f"elements of type {name} cannot be enriched", hint=f"give elements that are {ACCEPTED}"
     )
 
 
 def _of_row(row: RowTypeConstraint, spec: LookupSpec, on_clash: OnClash) -> OutputType:
-    if row.user_type is not None and issubclass(row.user_type, tuple):
+    if not isinstance(row, GeneratedClassRowTypeConstraint):
+        if not issubclass(row.user_type, tuple):
+            raise _refused(row.user_type)
         return OutputType(_named_tuple_type(row.user_type, spec, on_clash), False)
     fields = _joined_types(dict(row._fields), spec, on_clash)
     return OutputType(RowTypeConstraint.from_fields(list(fields.items())), True)

@@ -31,6 +31,8 @@ from beam_doris.lookup.keys import KeyForm
 from beam_doris.options.table_id import TableId, quote
 from beam_doris.schema.types import Kind
 
+_LITERAL_DIGITS = 18
+
 
 @dataclass(frozen=True, slots=True)
 class Statement:
@@ -129,12 +131,13 @@ class _Condition:
         return "%s"
 
     def _decimal(self, value: Decimal) -> str:
-        # a number in exponential notation is a DOUBLE to the server, and would be rounded
+        # in exponential notation the server takes it for a DOUBLE, and would round it; a long
+        # literal for an integer out of range, or for a DOUBLE too
         plain = format(value, "f")
-        if plain == str(value):
+        digits = sum(character.isdigit() for character in plain)
+        if plain == str(value) and digits <= _LITERAL_DIGITS:
             self.parameters.append(value)
             return "%s"
-        digits = sum(character.isdigit() for character in plain)
         scale = max(0, -int(value.as_tuple().exponent))
         self.parameters.append(plain)
         return f"CAST(%s AS DECIMAL({min(76, digits)}, {min(75, scale)}))"

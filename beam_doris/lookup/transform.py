@@ -32,7 +32,7 @@ from beam_doris.lookup.building import Wanted, lookup_spec
 from beam_doris.lookup.enrich_fn import FAILED, EnrichEachWindowFn, EnrichFn, EnrichJob
 from beam_doris.lookup.output_type import output_type
 from beam_doris.lookup.result import EnrichResult, FailedLookup
-from beam_doris.lookup.spec import Cache, Join, Matches, OnClash, OnError
+from beam_doris.lookup.spec import Cache, Join, LookupSpec, Matches, OnClash, OnError
 from beam_doris.options.connection import DorisConnection
 from beam_doris.options.lookup import LookupOptions
 from beam_doris.options.table_id import TableId
@@ -118,6 +118,11 @@ class EnrichFromDoris(beam.PTransform):
             validate=validate,
         )
         self._spec = lookup_spec(problems, connection, wanted, self._on_clash.prefix)
+
+    @property
+    def spec(self) -> LookupSpec:
+        """The checked lookup, as it travels to the workers."""
+        return self._spec
 
     @property
     def columns(self) -> tuple[str, ...]:
