@@ -66,6 +66,7 @@ class LoadRequest:
         deadline: For everything: finding a backend, sending, retrying, settling lost answers.
         replay_bytes: Up to this size, a body that was pushed in pieces is kept so that it can be
             sent again to another backend.
+        retries: How often it is repeated; None as the loader is set up.
     """
 
     table: TableId
@@ -75,6 +76,7 @@ class LoadRequest:
     gzip: bool = False
     deadline: timedelta = timedelta(minutes=10)
     replay_bytes: int = 64 << 20
+    retries: int | None = None
 
     def __post_init__(self) -> None:
         problems = []
@@ -95,6 +97,8 @@ class LoadRequest:
         ]
         if self.deadline <= timedelta(0):
             problems.append("deadline is not positive")
+        if self.retries is not None and self.retries < 0:
+            problems.append("retries is at least 0")
         if problems:
             raise ConfigError(problems, subject="LoadRequest", table=self.table)
 

@@ -23,6 +23,7 @@ the outer code says 0 (P 1.1; traps 4 and 5).
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from beam_doris.client.http_wire import HttpReply
@@ -30,6 +31,8 @@ from beam_doris.client.server_messages import cleaned, error_of
 from beam_doris.errors import AuthError, DorisError, ProtocolError, QueryError, ServerBusy
 
 _UNAUTHORIZED = 401
+_SMALL = 16 << 10  # answers that only refuse are small
+_DENIAL = re.compile(rb"401|denied|authoriz|auth info|invalid", re.IGNORECASE)
 
 
 def check_status(reply: HttpReply, what: str, **where: Any) -> None:
@@ -51,6 +54,25 @@ def check_status(reply: HttpReply, what: str, **where: Any) -> None:
     raise ProtocolError(
         message, hint="is this the HTTP port of a Doris frontend or backend?", **where
     )
+
+
+def denies(reply: HttpReply) -> bool:
+    """Whether an answer refuses user or password, at whichever level it says so."""
+    if reply.status == 401:
+        return True
+    if reply.status != 200 or len(reply.body) > _SMALL or not _DENIAL.search(reply.body):
+        return False
+    try:
+        body = reply.json()
+    except ProtocolError:
+        return False
+    if not isinstance(body, dict):
+        return False
+    if body.get("code") in (_UNAUTHORIZED, str(_UNAUTHORIZED)):
+        return True
+    # of the load endpoints: a word, and a message that says why
+    failed = str(body.get("status", "")).upper() not in ("", "OK", "SUCCESS")
+    return failed and isinstance(error_of(str(body.get("msg", "")), QueryError, ""), AuthError)
 
 
 def unwrap(reply: HttpReply, what: str, **where: Any) -> Any:

@@ -33,12 +33,13 @@ from types import TracebackType
 
 from beam_doris.client.byte_stream import Connector, SocketConnector
 from beam_doris.client.deadline import Clock, Deadline
+from beam_doris.client.envelopes import denies
 from beam_doris.client.http_wire import HttpReply
 from beam_doris.client.nodes import HostPolicy
 from beam_doris.client.push_connection import PushConnection
 from beam_doris.client.requests_transport import RequestsTransport
 from beam_doris.client.urls import Target, redact_url
-from beam_doris.errors import ProtocolError
+from beam_doris.errors import ConfigError, ProtocolError
 from beam_doris.options.connection import DorisConnection, Node
 
 logger = logging.getLogger(__name__)
@@ -101,11 +102,12 @@ class HttpClient:
         """
         target = Target(node=node, path=path, tls=tls)
         for _ in range(_MAX_HOPS):
-            reply = self._rest.exchange(
+            reply = self._exchange(
                 method,
                 target,
-                self.headers(headers, authorize=authorize),
-                body,
+                headers,
+                authorize=authorize,
+                body=body,
                 deadline=deadline,
                 max_bytes=max_bytes,
                 truncate=truncate,
@@ -119,16 +121,38 @@ class HttpClient:
         self, method: str, target: Target, headers: Mapping[str, str], deadline: Deadline
     ) -> Target | HttpReply:
         """Where a node sends a request without its body: the target, or its answer instead."""
-        reply = self._rest.exchange(
-            method,
-            target,
-            self.headers(headers),
-            b"",
-            deadline=deadline,
-            max_bytes=1 << 20,
-            truncate=False,
-        )
+        reply = self._exchange(method, target, headers, deadline=deadline)
         return self.redirected(reply, target) if reply.status in REDIRECTS else reply
+
+    def _exchange(
+        self,
+        method: str,
+        target: Target,
+        headers: Mapping[str, str] | None,
+        *,
+        deadline: Deadline,
+        authorize: bool = True,
+        body: bytes = b"",
+        max_bytes: int = 1 << 20,
+        truncate: bool = False,
+    ) -> HttpReply:
+        """One request to one node; once more if it was refused and the password has changed."""
+        renewable = authorize
+        while True:
+            given = self.authorization if authorize else ""
+            reply = self._rest.exchange(
+                method,
+                target,
+                self.headers(headers, authorize=authorize),
+                body,
+                deadline=deadline,
+                max_bytes=max_bytes,
+                truncate=truncate,
+            )
+            if not (renewable and denies(reply) and self.renewed(given)):
+                return reply
+            renewable = False
+            logger.info("%s refused the credentials; asking again with fresh ones", target.node)
 
     def headers(
         self, headers: Mapping[str, str] | None = None, *, authorize: bool = True
@@ -136,7 +160,7 @@ class HttpClient:
         """Headers with the credentials added."""
         sent = dict(headers or {})
         if authorize:
-            sent["Authorization"] = self._basic()
+            sent["Authorization"] = self.authorization
         return sent
 
     def redirected(self, reply: HttpReply, asked: Target) -> Target:
@@ -173,12 +197,24 @@ class HttpClient:
         )
         return PushConnection(stream, target.node, deadline, max_bytes=max_bytes)
 
-    def _basic(self) -> str:
-        if self._authorization is None:
+    @property
+    def authorization(self) -> str:
+        """The credentials as a header's value; the password is read once, until it is refused."""
+        known = self._authorization
+        if known is None:
             # P 1.2: UTF-8; split at the first colon by the server
             pair = ":".join(self.connection.credentials()).encode("utf-8")
-            self._authorization = "Basic " + base64.b64encode(pair).decode("ascii")
-        return self._authorization
+            known = self._authorization = "Basic " + base64.b64encode(pair).decode("ascii")
+        return known
+
+    def renewed(self, refused: str) -> bool:
+        """Whether there are other credentials than those refused: the password is read again."""
+        if self._authorization == refused:
+            self._authorization = None
+        try:
+            return self.authorization != refused
+        except ConfigError:
+            return False  # the place that it was kept in is gone: the refusal says more
 
     # -- life
 

@@ -46,6 +46,7 @@ from beam_doris.client.load_state import (
 )
 from beam_doris.client.load_upload import LostAnswer
 from beam_doris.errors import (
+    AuthError,
     ConnectError,
     DeadlineExceeded,
     DorisError,
@@ -77,6 +78,9 @@ class Settlement:
         self._cycle = LoadCycle(Goal.PRECOMMIT if request.two_phase else Goal.ONE_PHASE)
         self._attempts = 0
         self._pauses = 0
+        self._retries = loader.retry.retries if request.retries is None else request.retries
+        self._authorization = ""
+        self._renewed = False
         self._last_reply: LoadReply | None = None
         self._last_failure: DorisError | None = None
         self._poll_until: Deadline | None = None
@@ -87,6 +91,7 @@ class Settlement:
     def sent(self) -> None:
         """An attempt is on its way."""
         self._attempts += 1
+        self._authorization = self._loader.frontend.http.authorization
         self._cycle.apply(Sent())
 
     def not_begun(self, error: TransientError) -> None:
@@ -118,7 +123,7 @@ class Settlement:
 
     # -- after one
 
-    def settle(self, outcome: LoadReply | LostAnswer) -> LoadResult | None:
+    def settle(self, outcome: LoadReply | LostAnswer | AuthError) -> LoadResult | None:
         """What follows from the outcome of an attempt.
 
         Returns:
@@ -145,8 +150,10 @@ class Settlement:
                 assert self._last_failure is not None
                 raise self._last_failure
 
-    def _event(self, outcome: LoadReply | LostAnswer) -> Event:
+    def _event(self, outcome: LoadReply | LostAnswer | AuthError) -> Event:
         self._poll_until = None
+        if isinstance(outcome, AuthError):
+            return self._denied(outcome)
         if isinstance(outcome, LostAnswer):
             self._last_failure = outcome
             logger.info("lost the answer to load %s: %s", self._request.label, outcome.cause)
@@ -166,7 +173,16 @@ class Settlement:
             self._last_failure = conflict_of(outcome, self._request, outcome.existing_status)
             return LabelTaken(outcome.existing_status, outcome.existing_txn_id)
         self._last_failure = failure_of(outcome, self._request)
+        if isinstance(self._last_failure, AuthError):
+            return self._denied(self._last_failure)
         return Refused(retryable=self._last_failure.retryable)
+
+    def _denied(self, error: AuthError) -> Refused:
+        """Refused before any transaction began: once more if the password has been changed."""
+        self._last_failure = error
+        fresh = not self._renewed and self._loader.frontend.http.renewed(self._authorization)
+        self._renewed = True
+        return Refused(retryable=fresh)
 
     def _check_success(self, reply: LoadReply) -> None:
         problem = None
@@ -252,7 +268,7 @@ class Settlement:
         self._pauses += 1
         busy = isinstance(self._last_failure, ServerBusy)
         # an overloaded server is waited for until the deadline, other failures only so often
-        if not busy and self._pauses > self._loader.retry.retries:
+        if not busy and self._pauses > self._retries:
             raise self.failure(f"gave up after {self._pauses} attempts")
         if not self._loader.retry.wait(self._pauses, self._deadline, busy=busy):
             raise self.failure("no time is left for another attempt")

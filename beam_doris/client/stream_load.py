@@ -40,7 +40,14 @@ from beam_doris.client.load_settlement import Settlement
 from beam_doris.client.load_upload import LostAnswer, Refusal, Router, Upload, begin_upload
 from beam_doris.client.retry import RetryPolicy
 from beam_doris.client.transactions import Transactions
-from beam_doris.errors import ConfigError, ConnectError, DorisError, ProtocolError, ServerBusy
+from beam_doris.errors import (
+    AuthError,
+    ConfigError,
+    ConnectError,
+    DorisError,
+    ProtocolError,
+    ServerBusy,
+)
 from beam_doris.options.connection import DorisConnection
 
 logger = logging.getLogger(__name__)
@@ -304,12 +311,14 @@ class _Run:
         while True:
             upload, self._upload = self._upload, None
             assert upload is not None
-            outcome: LoadReply | LostAnswer
+            outcome: LoadReply | LostAnswer | AuthError
             try:
                 outcome = upload.finish()
             except LostAnswer as error:
                 outcome = error
                 self._loader.router.failed(upload.node)
+            except AuthError as error:
+                outcome = error
             else:
                 self._loader.router.succeeded(upload.node)
             self._whole_sent |= upload.complete

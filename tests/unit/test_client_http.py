@@ -32,6 +32,7 @@ from beam_doris.client.requests_transport import RequestsTransport
 from beam_doris.client.urls import Target
 from beam_doris.errors import ConfigError, DeadlineExceeded, ProtocolError
 from beam_doris.options.connection import DorisConnection, Node
+from beam_doris.options.secrets import Secret
 from tests.unit.scripted_peers import Answer, FakeClock, Network, Request
 
 NODE = Node("fe", 8030)
@@ -304,8 +305,52 @@ def test_credentials_are_utf8_and_may_hold_colons() -> None:
     network = Network()
     network.peers["fe:8030"] = lambda request: Answer(content={})
     client(network, "pä:ss").request("GET", NODE, "/", deadline=deadline(network))
-    given = network.log[0].headers["authorization"].removeprefix("Basic ")
-    assert base64.b64decode(given).decode() == "root:pä:ss"
+    assert given(network.log[0]) == "root:pä:ss"
+
+
+@pytest.mark.parametrize(
+    "refusal",
+    [
+        Answer(status=401),
+        Answer(content={"msg": "Unauthorized", "code": 401, "data": "no", "count": 0}),
+        Answer(content={"status": "FAILED", "msg": "Access denied for user 'root'"}),
+    ],
+    ids=["status", "envelope", "load endpoint"],
+)
+def test_a_changed_password_is_read_again_once_when_the_old_one_is_refused(
+    refusal: Answer,
+) -> None:
+    passwords = iter(["old", "new", "newer"])
+    connection = DorisConnection(
+        fenodes="fe:8030", username="root", password=Secret.call(lambda: next(passwords))
+    )
+    network = Network()
+    accepted = {"root:new"}
+    network.peers["fe:8030"] = lambda request: (
+        Answer(content={"code": 0, "msg": "success"}) if given(request) in accepted else refusal
+    )
+    http = HttpClient(connection, transport=network, clock=network.clock)
+    for _ in range(2):
+        assert http.request("GET", NODE, "/", deadline=deadline(network)).json() == {
+            "code": 0,
+            "msg": "success",
+        }
+    assert [given(request) for request in network.log] == ["root:old", "root:new", "root:new"]
+    accepted.clear()
+    assert http.request("GET", NODE, "/", deadline=deadline(network)).status == refusal.status
+    assert [given(request) for request in network.log[3:]] == ["root:new", "root:newer"]
+
+
+def test_the_same_password_is_not_sent_again_after_a_refusal() -> None:
+    network = Network()
+    network.peers["fe:8030"] = lambda request: Answer(status=401)
+    assert client(network, "pw").request("GET", NODE, "/", deadline=deadline(network)).status == 401
+    assert len(network.log) == 1
+
+
+def given(request: Request) -> str:
+    """User and password of a request."""
+    return base64.b64decode(request.headers["authorization"].removeprefix("Basic ")).decode()
 
 
 def test_connections_are_kept_and_stale_ones_dropped() -> None:

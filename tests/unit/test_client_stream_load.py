@@ -18,6 +18,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -37,6 +38,7 @@ from beam_doris.errors import (
     ServerBusy,
     TransientError,
 )
+from beam_doris.options.secrets import Secret
 from beam_doris.options.table_id import TableId
 from tests.unit.load_peers import PASSWORD, Cluster
 from tests.unit.scripted_peers import Answer, CutBody
@@ -369,6 +371,33 @@ def test_a_dead_backend_is_tried_again_through_the_frontend() -> None:
     cluster.network.down.add("be2:8040")
     result = cluster.loader().load(request(), BODY)
     assert result.host == "be1:8040"
+
+
+def test_a_changed_password_is_read_again_when_a_backend_refuses_the_old_one() -> None:
+    passwords = iter(["old", PASSWORD])
+    cluster = Cluster()
+    loader = cluster.loader(benodes="be1:8040", password=Secret.call(lambda: next(passwords)))
+    result = loader.load(request(), BODY)
+    assert (result.attempts, cluster.state_of("job_1")) == (2, "PRECOMMITTED")
+
+
+@pytest.mark.parametrize("refusal", [Answer(status=401), None])
+def test_a_wrong_password_is_not_tried_again(refusal: Answer | None) -> None:
+    cluster = Cluster()
+    if refusal is not None:
+        cluster.fail_at("be.head", refusal, refusal)
+    loader = cluster.loader(benodes="be1:8040", password=Secret.of("wrong"))
+    with pytest.raises(AuthError):
+        loader.load(request(), BODY)
+    assert len(cluster.network.requests("be1:8040", "/_stream_load")) == 1
+
+
+@pytest.mark.parametrize("retries", [0, 2])
+def test_a_load_may_say_how_often_it_is_repeated(retries: int) -> None:
+    cluster = Cluster()
+    cluster.network.down.update(("fe1:8030", "fe2:8030"))
+    with pytest.raises(ConnectError, match=f"after {retries + 1} attempts"):
+        cluster.loader().load(replace(request(), retries=retries), BODY)
 
 
 def test_nothing_reachable_is_a_connect_error_after_the_retries() -> None:
