@@ -181,11 +181,12 @@ class FullCache:
                     'cache="full" over a query needs Arrow Flight, which no frontend offers',
                     hint='switch it on, give table= instead, or use cache="lru"',
                 ) from error
-            yield from self._scanned(frontend, source, schema)
+            yield from self.scanned(frontend, source, schema)
 
-    def _scanned(
+    def scanned(
         self, frontend: Frontend, table: TableId, schema: TableSchema
     ) -> Iterator[pa.RecordBatch]:
+        """The table as its backends' scanners give it, for clusters without Arrow Flight."""
         plan = frontend.plan(table, schema.names)
         scanner = shared_client(ThriftScanner, self._spec.connection)
         for group in choose_backends(plan, tablets_per_group=max(1, len(plan.tablets))):

@@ -133,8 +133,8 @@ class DorisEnrichmentHandler(EnrichmentSourceHandler[beam.Row, beam.Row]):
         spec = lookup_spec(problems, connection, wanted, clash.prefix)
         shorter = min(spec.options.deadline, _DEADLINE)
         self._spec = replace(spec, options=replace(spec.options, deadline=shorter))
-        self._rule = JoinRule.of(self._spec, kind, clash)
-        self._form = self._spec.keys
+        self._join = kind
+        self._on_clash = clash
         self._service: LookupService | None = None
         self._batching: dict[str, Any] = {
             "min_batch_size": min_batch_size,
@@ -146,6 +146,8 @@ class DorisEnrichmentHandler(EnrichmentSourceHandler[beam.Row, beam.Row]):
 
     def __enter__(self) -> DorisEnrichmentHandler:
         self._service = acquire(self._spec)
+        self._rule = JoinRule.of(self._spec, self._join, self._on_clash)
+        self._form = self._spec.keys
         return self
 
     def __exit__(
