@@ -137,7 +137,8 @@ class Settlement:
             if decision in (Decision.DONE, Decision.ADOPT):
                 return self._result(adopted=decision is Decision.ADOPT)
             if decision is Decision.SEND:
-                self._pause_after(self._last_failure)
+                if not isinstance(self._last_failure, AuthError):
+                    self._pause_after(self._last_failure)
                 return None
             if decision is Decision.ASK:
                 decision = self._ask()

@@ -377,7 +377,7 @@ def test_a_changed_password_is_read_again_when_a_backend_refuses_the_old_one() -
     passwords = iter(["old", PASSWORD])
     cluster = Cluster()
     loader = cluster.loader(benodes="be1:8040", password=Secret.call(lambda: next(passwords)))
-    result = loader.load(request(), BODY)
+    result = loader.load(replace(request(), retries=0), BODY)
     assert (result.attempts, cluster.state_of("job_1")) == (2, "PRECOMMITTED")
 
 
