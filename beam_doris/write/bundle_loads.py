@@ -175,6 +175,7 @@ class BundleLoads:
             two_phase=True,
             gzip=job.options.compress,
             deadline=job.options.load_timeout,
+            retries=job.options.retries,
         )
         return _Load(name, body, self._loader.open(request), keeper_for(job))
 

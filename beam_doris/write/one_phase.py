@@ -113,6 +113,7 @@ def _send_once(
         two_phase=False,
         gzip=job.options.compress,
         deadline=job.options.load_timeout,
+        retries=job.options.retries,
     )
     result = loader.load(request, pieces)
     rows = sum(rows_of_chunk(chunk) for chunk in chunks)
