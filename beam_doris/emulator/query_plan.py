@@ -83,13 +83,13 @@ class Planner:
         Raises:
             PlanRefused: in Doris' words.
         """
-        tree = _parse(sql)
+        tree, named = _parse(sql)
         _check_shape(tree, sql, table)
         condition = tree.args.get("where")
         node = None if condition is None else condition.this
         columns = _columns(tree, table)
         filter_sql = self._filter(sql, node, table)
-        tablets = self._tablets(table, node)
+        tablets = self._tablets(table, node, named)
         shuffled = random.Random(self._engine.random.getrandbits(63))
         places = {}
         for partition, tablet in tablets:
@@ -125,9 +125,14 @@ class Planner:
             text = plain.sql(dialect="doris", normalize_functions=False)
         return f"({expression(text, types, now=now)})"
 
-    def _tablets(self, table: Table, node: Any) -> list[tuple[Partition, Tablet]]:
+    def _tablets(
+        self, table: Table, node: Any, named: Sequence[str] | None
+    ) -> list[tuple[Partition, Tablet]]:
         pruner = Pruner(table, node, self._constant)
-        partitions = pruner.partitions()
+        partitions = list(pruner.partitions())
+        if named is not None:
+            wanted = {table.partition(name).id for name in named}
+            partitions = [partition for partition in partitions if partition.id in wanted]
         counts = {len(partition.tablets) for partition in partitions}
         buckets = pruner.buckets(self._run, counts)
         return [
@@ -163,7 +168,8 @@ class Planner:
         return routings
 
 
-def _parse(sql: str) -> Any:
+def _parse(sql: str) -> tuple[Any, tuple[str, ...] | None]:
+    """The statement, and the partitions that it names."""
     try:
         prepared = prepare(tokenize(sql)[:-1])
         tree = sqlglot.parse_one(prepared.text, read="doris")
@@ -172,11 +178,18 @@ def _parse(sql: str) -> Any:
         raise PlanRefused(f"Syntax error: {first}") from error
     except EmulatorError as error:
         raise PlanRefused(error.message) from error
-    if prepared.hints:
+    if any(hint.tablets is not None for hint in prepared.hints.values()):
         raise PlanRefused(_FILTER_ONLY.format(sql))
     if not isinstance(tree, (exp.Query, exp.Subquery)):
         raise PlanRefused(f"Select statement needed, but found [{sql} ]")
-    return tree
+    named = None
+    for relation in tree.find_all(exp.Table):
+        hint = prepared.hints.get(relation.name)
+        if hint is not None:
+            # PARTITION(...) only narrows the scan, which is all that a plan may do (P 1.5)
+            named = hint.partitions
+            relation.set("this", exp.to_identifier(hint.name, quoted=True))
+    return tree, named
 
 
 def _check_shape(tree: Any, sql: str, table: Table) -> None:

@@ -232,3 +232,32 @@ def test_splits_by_the_runner_cut_between_tablets(
     assert sum(residuals) > 0
     read = [tablet for _, tablets in scanner.scans for tablet in tablets]
     assert sorted(read) == list(range(100, 160))
+
+
+def test_the_splits_of_a_test_run_leave_residuals_and_every_row_once(
+    scanner: FakeScanner, frontend: FakeFrontend
+) -> None:
+    frontend.tablets = 60
+    scanner.seconds = 0.01
+    splits = {
+        "ReadFromDoris/Scan": {"timings": [0.02, 0.05, 0.1], "fractions": [0.5, 0.5, 0.5]},
+    }
+    # splits happen only where the worker is a server of its own, though in this process
+    runner = fn_runner.FnApiRunner(
+        default_environment=environments.EmbeddedPythonGrpcEnvironment.default()
+    )
+    options = PipelineOptions(direct_test_splits=splits)
+    tuning = ReadOptions(protocol=ReadProtocol.THRIFT, tablets_per_split=20, spool_tablet=True)
+    p = beam.Pipeline(runner, options=options)
+    ids = p | source(output="tuple", columns=["id"], options=tuning)
+    assert_that(ids, equal_to([(t * 100 + i,) for t in range(100, 160) for i in range(10)]))
+    result = p.run()
+    result.wait_until_finish()
+    counters = {
+        counter.key.metric.name: counter.committed
+        for counter in result.metrics().query()["counters"]
+        if counter.key.metric.namespace == "beam_doris"
+    }
+    # three initial splits, and what the runner cut off
+    assert counters["splits_read"] > 3
+    assert counters["tablets_read"] == 60
