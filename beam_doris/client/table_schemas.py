@@ -52,6 +52,7 @@ _GENERATED = re.compile(r"\bGENERATED\s+ALWAYS\s+AS\s*\(", re.IGNORECASE)
 _AUTO_INCREMENT = re.compile(r"\bAUTO_INCREMENT\b", re.IGNORECASE)
 _COMMENT = re.compile(r"\bCOMMENT\s+(['\"]).*$", re.IGNORECASE)
 _SEQUENCE = re.compile(r"[\"']function_column\.sequence_col[\"']\s*=\s*[\"']([^\"']+)[\"']")
+_PROPERTY = re.compile(r"[\"']([\w.]+)[\"']\s*=\s*[\"']([^\"']*)[\"']")
 _UNTOLD = "(expression not told by the server)"
 
 
@@ -80,13 +81,24 @@ def schema_of(
         )
     except (KeyError, TypeError, AttributeError) as error:
         raise ProtocolError(f"the schema of {table} cannot be read", table=table) from error
-    return TableSchema(table=table, model=TableModel.parse(rest.get("keysType")), columns=columns)
+    return TableSchema(
+        table=table,
+        model=TableModel.parse(rest.get("keysType")),
+        columns=columns,
+        properties=table_properties(statement),
+    )
 
 
 def sequence_column(create_statement: str) -> str | None:
     """The column that orders rows of equal keys, from SHOW CREATE TABLE."""
     match = _SEQUENCE.search(create_statement)
     return match[1] if match else None
+
+
+def table_properties(create_statement: str) -> dict[str, str]:
+    """What SHOW CREATE TABLE writes behind PROPERTIES."""
+    _, _, behind = create_statement.rpartition("PROPERTIES (")
+    return {match[1]: match[2] for match in _PROPERTY.finditer(behind)}
 
 
 def column_lines(create_statement: str) -> dict[str, str]:

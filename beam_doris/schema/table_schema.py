@@ -20,12 +20,12 @@ from __future__ import annotations
 
 import difflib
 import enum
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 from beam_doris.errors import ConfigError, NotFoundError
 from beam_doris.options.table_id import TableId
-from beam_doris.schema.types import DorisType
+from beam_doris.schema.types import DorisType, parse_type
 
 DELETE_SIGN = "__DORIS_DELETE_SIGN__"
 SEQUENCE_COLUMN = "__DORIS_SEQUENCE_COL__"
@@ -100,6 +100,8 @@ class TableSchema:
     table: TableId
     model: TableModel = TableModel.UNKNOWN
     columns: tuple[Column, ...]
+    properties: Mapping[str, str] = field(default_factory=dict, hash=False)
+    """What SHOW CREATE TABLE tells behind PROPERTIES; empty where it could not be had."""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "columns", tuple(self.columns))
@@ -118,6 +120,25 @@ class TableSchema:
     def keys(self) -> tuple[Column, ...]:
         """The key columns that the server told."""
         return tuple(column for column in self.columns if column.key)
+
+    @property
+    def sequence_column(self) -> str | None:
+        """The column that decides between rows of equal keys."""
+        return self.properties.get("function_column.sequence_col")
+
+    @property
+    def sequence_type(self) -> DorisType | None:
+        """The type of the hidden column that decides between rows of equal keys."""
+        text = self.properties.get("function_column.sequence_type")
+        return None if text is None else parse_type(text)
+
+    @property
+    def merge_on_write(self) -> bool | None:
+        """Whether rows of equal keys are merged when they are written; None when not told."""
+        if self.model not in (TableModel.UNIQUE, TableModel.UNKNOWN):
+            return False
+        text = self.properties.get("enable_unique_key_merge_on_write")
+        return None if text is None else text.lower() == "true"
 
     def find(self, name: str) -> Column | None:
         """The column of that name, in whatever case, as Doris resolves names."""

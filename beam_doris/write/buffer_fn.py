@@ -58,6 +58,7 @@ from beam_doris.write.load_outputs import FAILED, LoadOutputs
 from beam_doris.write.load_report import LoadReport
 from beam_doris.write.one_phase import send_chunks
 from beam_doris.write.refusals import explain_refusal
+from beam_doris.write.repeatable import precommit_chunks
 from beam_doris.write.stored import BufferState, BufferStateCoder, rows_in, unpack_chunk
 from beam_doris.write.token import CommittedLoad, LoadToken
 
@@ -181,7 +182,8 @@ class BufferFn(beam.DoFn):
     ) -> tuple[list[Loaded], int]:
         """The loads, and how many sequence numbers they took."""
         loader = shared_client(StreamLoader, job.connection)
-        if isinstance(job.options.mode, TwoPhaseCommit):
+        two_phase = isinstance(job.options.mode, TwoPhaseCommit)
+        if two_phase and not job.repeatable:
             tokens = self._precommit(job, chunks, unit, loader, report)
             # the commit stage waits for every number: one for each token
             return tokens, len(tokens)
@@ -193,7 +195,11 @@ class BufferFn(beam.DoFn):
             groups += by_columns.values()
         loads: list[Loaded] = []
         for position, group in enumerate(groups):
-            sent = send_chunks(job, loader, group, replace(unit, sequence=unit.sequence + position))
+            place = replace(unit, sequence=unit.sequence + position)
+            if two_phase:
+                loads += precommit_chunks(job, loader, group, place, report)
+                continue
+            sent = send_chunks(job, loader, group, place)
             report.add(sent.report)
             loads += sent.loads
         # a number is never used for other rows, even if all of its own were refused

@@ -39,6 +39,7 @@ from beam_doris.write.encoding import Body, Chunk
 from beam_doris.write.isolation import Isolation, reasons_from_log
 from beam_doris.write.job import WriteJob
 from beam_doris.write.kept_chunks import KeptChunks, keeper_for
+from beam_doris.write.key_turns import ChunkTurns
 from beam_doris.write.load_report import LoadReport
 from beam_doris.write.token import LoadToken, chained
 
@@ -117,12 +118,16 @@ class BundleLoads:
         self._sequence = 0 if unit is None else unit.sequence
         self._open: dict[_Key, _Load] = {}
         self._done: list[LoadToken] = []
+        self._turns = ChunkTurns(job)
+        self._in_order: set[TableId] = set()
         self.report = LoadReport()
         self.aborted = 0
 
     def write(self, chunk: Chunk) -> None:
         """Streams one chunk into the open load of its table and columns."""
         key = table_of(self._job, chunk), columns_of_chunk(chunk)
+        if self._turns.begins(chunk):
+            self._end_turn(key[0])
         load = self._open.get(key)
         if load is None:
             load = self._open[key] = self._begin(key[0], chunk)
@@ -139,10 +144,25 @@ class BundleLoads:
         """Ends every open load and hands out the tokens of all; nothing is ours to abort then."""
         for key in list(self._open):
             self._finish(key)
-        tokens, self._done = self._done, []
+        tokens, self._done = self._chained(), []
         # a load whose rows were all refused has no token, and must leave no gap
         first = 0 if self._unit is None else self._unit.sequence
         return [replace(token, sequence=first + place) for place, token in enumerate(tokens)]
+
+    def _end_turn(self, table: TableId) -> None:
+        """What was written so far is committed before what comes."""
+        self._in_order.add(table)
+        for key in [key for key in self._open if key[0] == table]:
+            self._finish(key)
+
+    def _chained(self) -> list[LoadToken]:
+        """The tokens; those of a table whose loads must keep their order as one."""
+        tokens = [token for token in self._done if token.table_id not in self._in_order]
+        for table in sorted(self._in_order, key=str):
+            own = [token for token in self._done if token.table_id == table]
+            if own:
+                tokens.append(chained(own))
+        return tokens
 
     def abort(self) -> None:
         """Gives up everything that was not handed out; never raises: it runs on failing paths."""

@@ -19,6 +19,8 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
+from dataclasses import replace
 
 from beam_doris.beam_support.checks import Problems, with_hint
 from beam_doris.beam_support.client_pool import shared_client
@@ -30,6 +32,7 @@ from beam_doris.options.writing import LoadFormat, WriteOptions
 from beam_doris.schema.table_schema import TableSchema
 from beam_doris.write.elements import Form, Hint, hint_of
 from beam_doris.write.job import WriteJob
+from beam_doris.write.row_changes import ChangePlan
 
 SUBJECT = "WriteToDoris"
 UNREACHABLE_HINT = (
@@ -115,24 +118,47 @@ def check_elements(job: WriteJob, element_type: object) -> Hint:
         if missing:
             problems.add(f"the elements have no fields {missing} that columns= names")
     names = job.columns if job.columns is not None else hint.fields
+    if names is not None:
+        problems.extend(_missing_fields(job, names))
     if names is not None and job.schema is not None and "columns" not in _expressions(options):
-        problems.extend(job.schema.write_problems(names, partial_update=_partial(options)))
+        plan = ChangePlan.of(job.changes, options, job.schema)
+        carried = [name for name in plan.columns(tuple(names)) or () if name not in plan.extra]
+        problems.extend(job.schema.write_problems(carried, partial_update=job.is_partial))
     problems.raise_if_any(job.table)
     return hint
+
+
+def _missing_fields(job: WriteJob, names: Sequence[str]) -> list[str]:
+    """Fields that row changes need and the elements do not have."""
+    return [
+        f"{what} names the field {field!r}, which the elements do not carry"
+        for what, field in (
+            ("change_type", job.changes.change_type),
+            ("sequence", job.changes.sequence),
+        )
+        if isinstance(field, str) and field not in names
+    ]
+
+
+def check_changes(job: WriteJob, schema: TableSchema) -> None:
+    """Checks the row changes against the table.
+
+    Raises:
+        ConfigError: the table cannot be changed so.
+    """
+    problems = Problems(SUBJECT)
+    problems.extend(replace(job.changes, partial_columns=job.is_partial).table_problems(schema))
+    problems.raise_if_any(job.table)
 
 
 def _expressions(options: WriteOptions) -> set[str]:
     return {name.lower() for name in options.load_properties}
 
 
-def _partial(options: WriteOptions) -> bool:
-    stated = {name.lower(): value for name, value in options.load_properties.items()}
-    return stated.get("partial_columns", "false").lower() == "true"
-
-
 __all__ = [
     "SUBJECT",
     "ConfigError",
+    "check_changes",
     "check_elements",
     "fetch_schema",
     "label_prefix_problems",

@@ -18,22 +18,52 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from beam_doris.options.table_id import TableId
-from beam_doris.write.encoding import Chunk
+from beam_doris.write.encoding import HEADERS_KEY, Chunk
 from beam_doris.write.job import RawLines, WriteJob
 
-# Where a sink writes many tables, a batch carries its own in the metadata of its schema.
+# Carried in the metadata of a batch's schema, so that it survives cuts, state and shuffles.
 TABLE_KEY = b"doris.table"
+KEYS_KEY = b"doris.keys"
 
 
-def with_table(chunk: Chunk, table: TableId) -> Chunk:
-    """The chunk, marked as rows of this table."""
+def stamped(
+    chunk: Chunk,
+    *,
+    table: TableId | None = None,
+    keys: Sequence[str] = (),
+    headers: Mapping[str, str] | None = None,
+) -> Chunk:
+    """The chunk, marked with what its load has to know.
+
+    Args:
+        chunk: The rows.
+        table: Their table, where a sink writes many.
+        keys: The key columns, where rows of equal keys must not overtake each other.
+        headers: Stream-load headers that go with them.
+    """
     if isinstance(chunk, RawLines):
-        return replace(chunk, table=table)
-    metadata = {**(chunk.schema.metadata or {}), TABLE_KEY: str(table).encode()}
+        return chunk if table is None else replace(chunk, table=table)
+    metadata = dict(chunk.schema.metadata or {})
+    if table is not None:
+        metadata[TABLE_KEY] = str(table).encode()
+    if keys:
+        metadata[KEYS_KEY] = json.dumps(list(keys)).encode()
+    if headers:
+        metadata[HEADERS_KEY] = json.dumps(dict(headers)).encode()
     return chunk.replace_schema_metadata(metadata)
+
+
+def keys_of(chunk: Chunk) -> tuple[str, ...]:
+    """The key columns of rows that must not overtake each other; none where they may."""
+    if isinstance(chunk, RawLines):
+        return ()
+    text = (chunk.schema.metadata or {}).get(KEYS_KEY)
+    return () if text is None else tuple(json.loads(text))
 
 
 def table_of(job: WriteJob, chunk: Chunk) -> TableId:

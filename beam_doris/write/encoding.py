@@ -18,6 +18,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import TypeAlias, Union
 
 import pyarrow as pa
@@ -27,6 +28,9 @@ from beam_doris.codec.encoder import Encoder, columns_header, encoder_for
 from beam_doris.options.writing import LoadFormat, WriteOptions
 from beam_doris.schema.arrow_types import columns_of
 from beam_doris.write.job import RawLines, WriteJob
+
+# Headers that go with a batch, in the metadata of its schema.
+HEADERS_KEY = b"doris.headers"
 
 Chunk: TypeAlias = Union[pa.RecordBatch, RawLines]  # noqa: UP007  (pa has no types here)
 
@@ -45,7 +49,8 @@ class Body:
             ours = _raw_headers(job)
         else:
             self._encoder = encoder_for(job.options, columns_of(first.schema))
-            ours = dict(self._encoder.headers())
+            stamped = (first.schema.metadata or {}).get(HEADERS_KEY)
+            ours = {**self._encoder.headers(), **(json.loads(stamped) if stamped else {})}
         self._headers = _merged(ours, job.options)
         self._gzip = GzipStream() if job.options.compress else None
 
@@ -73,6 +78,12 @@ def _raw_headers(job: WriteJob) -> dict[str, str]:
         headers |= {"read_json_by_line": "true", "strip_outer_array": "false"}
     if job.columns is not None:
         headers["columns"] = columns_header(job.columns)
+    if job.changes.partial_columns:
+        headers["partial_columns"] = "true"
+    sequence = job.changes.sequence
+    mapped = job.schema is not None and job.schema.sequence_column is not None
+    if isinstance(sequence, str) and not mapped:
+        headers["function_column.sequence_col"] = sequence
     return headers
 
 

@@ -19,13 +19,14 @@
 from __future__ import annotations
 
 import enum
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from beam_doris.errors import ConfigError
 from beam_doris.options.connection import DorisConnection
 from beam_doris.options.table_id import TableId
 from beam_doris.options.writing import WriteOptions
 from beam_doris.schema.table_schema import TableSchema
+from beam_doris.write.row_changes import RowChanges
 
 
 class OnRowError(enum.Enum):
@@ -61,6 +62,8 @@ class WriteJob:
         schema: The table's schema, where it is known; else asked for at run time.
         options: Tuning.
         on_row_error: What becomes of bad elements.
+        changes: How rows change the table.
+        repeatable: The user named the run, so that the whole of it may be repeated.
     """
 
     connection: DorisConnection
@@ -71,6 +74,16 @@ class WriteJob:
     schema: TableSchema | None
     options: WriteOptions
     on_row_error: OnRowError
+    changes: RowChanges = field(default_factory=RowChanges)
+    repeatable: bool = False
+
+    @property
+    def is_partial(self) -> bool:
+        """Whether columns that a row does not carry keep their values."""
+        stated = {name.lower(): value for name, value in self.options.load_properties.items()}
+        return self.changes.partial_columns or (
+            stated.get("partial_columns", "false").lower() == "true"
+        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -32,102 +32,63 @@ from apache_beam.utils.windowed_value import WindowedValue
 
 from beam_doris.beam_support.metrics import WriteMetrics
 from beam_doris.beam_support.step_errors import whole
-from beam_doris.errors import RowEncodingError, SchemaError
-from beam_doris.options.writing import LoadFormat
-from beam_doris.write.checking import fetch_schema
-from beam_doris.write.elements import ACCEPTED, Form, form_of, is_empty
+from beam_doris.errors import SchemaError
+from beam_doris.write.checking import check_changes, fetch_schema
+from beam_doris.write.chunks import rows_of_chunk
 from beam_doris.write.encoding import Chunk
-from beam_doris.write.job import OnRowError, RawLines, WriteJob
+from beam_doris.write.job import OnRowError, WriteJob
 from beam_doris.write.load_outputs import FAILED
 from beam_doris.write.result import FailedRow
-from beam_doris.write.row_buffer import ArrowBuffer, Buffer, LineBuffer, RowBuffer, row_shape
-
-# More sets of columns than that in one bundle are a sign of dicts with arbitrary keys.
-_MAX_COLUMN_SETS = 32
+from beam_doris.write.table_packer import Packed, Refused, TablePacker
 
 
 class PackFn(beam.DoFn):
-    """Packs elements; those that are no rows leave with the tag `failed`, or fail the pipeline.
-
-    Elements with different sets of columns are packed apart, because a load has one set: a column
-    that an element does not carry takes the table's default, not NULL.
-    """
+    """Packs elements; those that are no rows leave with the tag `failed`, or fail the pipeline."""
 
     def __init__(self, job: WriteJob) -> None:
         self._job = job
         self._metrics = WriteMetrics()
-        self._buffers: dict[Any, Buffer] = {}
+        self._packer: TablePacker | None = None
         self._schema = job.schema
 
     def setup(self) -> None:
         """Asks for the table's schema where it was not known when the pipeline was built."""
         if self._schema is None:
             self._schema = fetch_schema(self._job.connection, self._job.table)
+            check_changes(self._job, self._schema)
 
     def start_bundle(self) -> None:
         """Nothing is carried over from a bundle that failed."""
-        self._buffers = {}
+        assert self._schema is not None
+        self._packer = TablePacker(self._job, self._schema)
 
     def process(self, element: Any) -> Iterable[Chunk | pvalue.TaggedOutput]:
         """Adds one element to its buffer; emits the buffer when it is full."""
-        try:
-            shape = row_shape(element)
-            buffer = self._buffers.get(shape)
-            if buffer is None:
-                buffer = self._buffers[shape] = self._new_buffer(element)
-            if not buffer.add(element):
-                return ()
-        except SchemaError as error:
-            return [self._failed(element, error)]
-        return self._emptied(buffer)
+        assert self._packer is not None
+        packed = self._packer.add(element)
+        return [self._output(made) for made in packed] if packed else ()
 
     def finish_bundle(self) -> Iterator[WindowedValue | pvalue.TaggedOutput]:
         """Emits what is left in the buffers."""
-        for buffer in self._buffers.values():
-            for output in self._emptied(buffer):
-                if isinstance(output, pvalue.TaggedOutput):
-                    yield pvalue.TaggedOutput(
-                        output.tag, GlobalWindows.windowed_value(output.value)
-                    )
-                else:
-                    yield GlobalWindows.windowed_value(output)
-        self._buffers = {}
+        assert self._packer is not None
+        for output in self._flushed(self._packer):
+            if isinstance(output, pvalue.TaggedOutput):
+                yield pvalue.TaggedOutput(output.tag, GlobalWindows.windowed_value(output.value))
+            else:
+                yield GlobalWindows.windowed_value(output)
+        self._packer = None
 
-    def _new_buffer(self, element: Any) -> Buffer:
-        form = form_of(element)
-        if form is None or (form is not Form.ARROW and is_empty(element)):
-            what = "empty" if form is not None else f"a {type(element).__name__}"
-            raise RowEncodingError(
-                f"the element is {what}, not a row; write {ACCEPTED}", table=self._job.table
-            )
-        if form is Form.LINE:
-            if self._job.options.load_format is LoadFormat.ARROW:
-                raise RowEncodingError("a raw line cannot be sent as Arrow; use CSV or JSON")
-            return LineBuffer(self._job)
-        if len(self._buffers) >= _MAX_COLUMN_SETS:
-            raise RowEncodingError(
-                f"the elements carry more than {_MAX_COLUMN_SETS} different sets of columns",
-                table=self._job.table,
-                hint="pass columns= with the columns to be written",
-            )
-        assert self._schema is not None
-        if form is Form.ARROW:
-            return ArrowBuffer(self._job, self._schema, element)
-        return RowBuffer(self._job, self._schema, form, element)
-
-    def _emptied(self, buffer: Buffer) -> list[Chunk | pvalue.TaggedOutput]:
-        outputs: list[Chunk | pvalue.TaggedOutput] = []
-        keep_going = self._job.on_row_error is OnRowError.DEAD_LETTER
+    def _flushed(self, packer: TablePacker) -> list[Chunk | pvalue.TaggedOutput]:
         try:
-            chunks, refused = buffer.take(keep_going)
+            return [self._output(made) for made in packer.flush()]
         except SchemaError as error:
             raise self._explained(error) from None
-        for chunk in chunks:
-            rows = chunk.rows if isinstance(chunk, RawLines) else chunk.num_rows
-            self._metrics.packed.inc(rows)
-            outputs.append(chunk)
-        outputs.extend(self._failed(element, error) for element, error in refused)
-        return outputs
+
+    def _output(self, made: Packed) -> Chunk | pvalue.TaggedOutput:
+        if isinstance(made, Refused):
+            return self._failed(made.element, made.error)
+        self._metrics.packed.inc(rows_of_chunk(made))
+        return made
 
     def _failed(self, element: Any, error: SchemaError) -> pvalue.TaggedOutput:
         self._metrics.failed.inc()

@@ -39,6 +39,7 @@ from beam_doris.write.chunks import (
 )
 from beam_doris.write.encoding import Chunk
 from beam_doris.write.job import WriteJob
+from beam_doris.write.key_turns import ChunkTurns
 from beam_doris.write.load_report import LoadReport
 from beam_doris.write.one_phase import Sent, send_chunks
 from beam_doris.write.token import CommittedLoad
@@ -82,6 +83,7 @@ class QueuedLoads:
         self._loader = loader
         self._pending: dict[tuple[TableId, tuple[str, ...] | None], _Pending] = {}
         self._futures: list[Future[Sent]] = []
+        self._turns = ChunkTurns(job)
         self.report = LoadReport()
         in_flight = self._limits.in_flight
         self._room = threading.BoundedSemaphore(in_flight + self._limits.queue_size)
@@ -96,12 +98,21 @@ class QueuedLoads:
         """
         self._raise_failed()
         key = table_of(self._job, chunk), columns_of_chunk(chunk)
+        if self._turns.begins(chunk):
+            self._end_turn(key[0])
         pending = self._pending.setdefault(key, _Pending())
         pending.add(chunk)
         limits = self._limits
         old = time.monotonic() - pending.since >= limits.interval.total_seconds()
         if pending.rows >= limits.max_rows or pending.bytes >= limits.max_bytes or old:
             self._submit(key[0], self._pending.pop(key).chunks)
+
+    def _end_turn(self, table: TableId) -> None:
+        """What was written so far is visible before what comes is sent."""
+        for key in [key for key in self._pending if key[0] == table]:
+            self._submit(table, self._pending.pop(key).chunks)
+        for future in self._futures:
+            self._awaited(future)
 
     def finish(self) -> list[CommittedLoad]:
         """Sends the rest and waits for all.

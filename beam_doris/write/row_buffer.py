@@ -19,6 +19,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import Any, Protocol
 
 import apache_beam as beam
@@ -43,7 +44,7 @@ Refused = list[tuple[Any, SchemaError]]
 class Buffer(Protocol):
     """Elements of one shape."""
 
-    def add(self, element: Any) -> bool:
+    def add(self, element: Any, source: Any = None) -> bool:
         """Takes one element; True when the buffer should be emptied."""
 
     def take(self, keep_going: bool) -> tuple[Chunks, Refused]:
@@ -88,7 +89,10 @@ def element_names(form: Form, element: Any) -> tuple[str, ...] | None:
 
 
 def load_columns(
-    job: WriteJob, schema: TableSchema, names: tuple[str, ...] | None
+    job: WriteJob,
+    schema: TableSchema,
+    names: tuple[str, ...] | None,
+    extra: Mapping[str, Column] = MappingProxyType({}),
 ) -> tuple[Column, ...]:
     """The columns that a load of such elements carries, in table order.
 
@@ -96,11 +100,17 @@ def load_columns(
     and has no default is carried as NULL, which is the same, so that dicts with optional keys do
     not each need a load of their own.
 
+    Args:
+        job: The declared columns and the user's own load properties.
+        schema: The table.
+        names: The names of the elements' fields; None where positions count.
+        extra: Columns that the loads carry and the table does not have.
+
     Raises:
         RowEncodingError: the table refuses such elements; every reason at once.
     """
     stated = {name.lower(): value.lower() for name, value in job.options.load_properties.items()}
-    partial = stated.get("partial_columns") == "true"
+    partial = job.is_partial
     declared = job.columns if job.columns is not None else names
     if declared is None:
         raise RowEncodingError(
@@ -113,16 +123,19 @@ def load_columns(
     if "columns" in stated:
         # the user's own list maps what is carried to the table: names need not be columns
         return tuple(_source_column(schema, name) for name in carried)
-    problems = schema.write_problems(carried, partial_update=partial)
+    own = [name for name in carried if name not in extra]
+    problems = schema.write_problems(own, partial_update=partial)
     if problems:
         raise RowEncodingError("; ".join(problems), table=schema.table)
     if names is None:
         # positions count: the order is the user's
-        return tuple(_column(schema, name) for name in carried)
+        return tuple(extra.get(name) or _column(schema, name) for name in carried)
     optional = () if partial or job.columns is not None else schema.columns
     wanted = {*carried, *(column.name for column in optional if _is_null_by_default(column))}
     columns = [column for column in schema.columns if column.name in wanted]
-    columns += [_column(schema, name) for name in carried if schema.find(name) is None]
+    columns += [
+        extra.get(name) or _column(schema, name) for name in carried if schema.find(name) is None
+    ]
     return tuple(columns)
 
 
@@ -159,6 +172,7 @@ class LengthCheckingPacker(RowPacker):
         super().__init__(columns)
         stated = {name.lower() for name in job.options.load_properties}
         lenient = stated & {"strict_mode", "max_filter_ratio"}
+        self._max_row = job.options.bad_rows.max_row_bytes
         self._limits = [
             (position, column)
             for position, column in enumerate(columns)
@@ -184,28 +198,41 @@ class LengthCheckingPacker(RowPacker):
                     column=column.name,
                     row=row,
                 )
+        if batch.nbytes > self._max_row:
+            for row in range(batch.num_rows):
+                size = batch.slice(row, 1).nbytes
+                if size > self._max_row:
+                    raise RowEncodingError(
+                        f"takes {size} bytes, more than max_row_bytes ({self._max_row})", row=row
+                    )
         return batch
 
 
 class RowBuffer:
     """Dicts, tuples or objects with one set of names."""
 
-    def __init__(self, job: WriteJob, schema: TableSchema, form: Form, first: Any) -> None:
-        columns = load_columns(job, schema, element_names(form, first))
+    def __init__(self, job: WriteJob, columns: Sequence[Column], *, sources: bool = False) -> None:
         self._packer = LengthCheckingPacker(job, columns)
         self._max_rows = job.options.batch_rows
         self._max_bytes = job.options.batch_bytes
         self._full = min(_FIRST_ROWS, self._max_rows)
         self._rows: list[Any] = []
+        # what the rows were made of, where they are not the elements themselves
+        self._sources: list[Any] | None = [] if sources else None
 
-    def add(self, element: Any) -> bool:
+    def add(self, element: Any, source: Any = None) -> bool:
         """Takes one row."""
         self._rows.append(element)
+        if self._sources is not None:
+            self._sources.append(source)
         return len(self._rows) >= self._full
 
     def take(self, keep_going: bool) -> tuple[Chunks, Refused]:
         """One batch of the rows."""
         rows, self._rows = self._rows, []
+        sources = rows
+        if self._sources is not None:
+            sources, self._sources = self._sources, []
         if not rows:
             return [], []
         if not keep_going:
@@ -213,7 +240,7 @@ class RowBuffer:
         else:
             packed = self._packer.pack_sound(rows)
             batch = packed.batch
-            refused = [(rows[position], error) for position, error in packed.rejected]
+            refused = [(sources[position], error) for position, error in packed.rejected]
         if not batch.num_rows:
             return [], list(refused)
         by_bytes = self._max_bytes * batch.num_rows // max(1, batch.nbytes)
@@ -224,14 +251,13 @@ class RowBuffer:
 class ArrowBuffer:
     """Batches of one set of names: brought to the table's types, cut where they are long."""
 
-    def __init__(self, job: WriteJob, schema: TableSchema, first: Any) -> None:
-        names = element_names(Form.ARROW, first)
-        self._packer = LengthCheckingPacker(job, load_columns(job, schema, names))
+    def __init__(self, job: WriteJob, columns: Sequence[Column]) -> None:
+        self._packer = LengthCheckingPacker(job, columns)
         self._columns = job.columns
         self._max_bytes = job.options.batch_bytes
         self._elements: list[Any] = []
 
-    def add(self, element: Any) -> bool:
+    def add(self, element: Any, source: Any = None) -> bool:  # noqa: ARG002
         """Takes one batch; never keeps it."""
         if element.num_rows:
             self._elements.append(element)
@@ -268,11 +294,12 @@ class LineBuffer:
 
     def __init__(self, job: WriteJob) -> None:
         self._delimiter = line_delimiter(job)
+        self._max_row = job.options.bad_rows.max_row_bytes
         self._max_bytes = job.options.batch_bytes
         self._parts: list[bytes] = []
         self._bytes = 0
 
-    def add(self, element: str | bytes) -> bool:
+    def add(self, element: str | bytes, source: Any = None) -> bool:  # noqa: ARG002
         """Takes one line, with or without its delimiter.
 
         Raises:
@@ -283,6 +310,10 @@ class LineBuffer:
             line = line[: -len(self._delimiter)]
         if not line:
             raise RowEncodingError("the line is empty: it holds no row")
+        if len(line) > self._max_row:
+            raise RowEncodingError(
+                f"the line has {len(line)} bytes, more than max_row_bytes ({self._max_row})"
+            )
         self._parts += (line, self._delimiter)
         self._bytes += len(line)
         return self._bytes >= self._max_bytes

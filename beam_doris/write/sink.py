@@ -19,7 +19,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -35,6 +35,7 @@ from beam_doris.options.table_id import TableId
 from beam_doris.options.writing import WriteMode, WriteOptions
 from beam_doris.write.checking import (
     SUBJECT,
+    check_changes,
     check_elements,
     fetch_schema,
     label_prefix_problems,
@@ -47,6 +48,7 @@ from beam_doris.write.job import OnRowError, WriteJob
 from beam_doris.write.load_outputs import FAILED
 from beam_doris.write.pack_fn import PackFn
 from beam_doris.write.result import FailedRow, WriteResult
+from beam_doris.write.row_changes import RowChanges
 
 _log = logging.getLogger(__name__)
 
@@ -73,12 +75,18 @@ class WriteToDoris(beam.PTransform):
         mode: The delivery guarantee, in place of `options.mode`.
         on_row_error: `"fail"`, or `"dead_letter"`: elements that are no rows of the table leave
             through `result.failed_rows`, which you must then store.
+        change_type: The field that tells whether an element inserts, updates or deletes, or what
+            computes that from an element; see `RowKind` for its values. UNIQUE tables only.
+        sequence: The field whose highest value wins among rows of equal keys, or what computes it.
+        partial_columns: Columns that an element does not carry keep their values; for UNIQUE tables
+            with merge-on-write.
         validate: Ask the frontend now about the table; else the workers do when they start.
         commit: How tokens become durable before they are committed: `"auto"` where the runner
             tells, else `"reshuffle"`, `"stable"` or `"grouped"`, which `PortableRunner` needs.
         all_or_nothing: For bounded input: commit nothing before everything is loaded.
         run_id: Tells the loads of this run from those of others. Drawn anew for every transform;
-            give the id of an earlier run to repeat that one.
+            give one to be able to repeat a bounded run: loads of the same rows are then found
+            again and not made twice. They are gathered by the limits of `options.stream`.
 
     Returns:
         A `WriteResult` with `committed_loads` and `failed_rows`.
@@ -103,6 +111,9 @@ class WriteToDoris(beam.PTransform):
         options: WriteOptions | None = None,
         mode: WriteMode | None = None,
         on_row_error: str | OnRowError = OnRowError.FAIL,
+        change_type: str | Callable[[Any], Any] | None = None,
+        sequence: str | Callable[[Any], Any] | None = None,
+        partial_columns: bool = False,
         validate: bool = True,
         commit: str = AUTO,
         all_or_nothing: bool = False,
@@ -123,6 +134,10 @@ class WriteToDoris(beam.PTransform):
         chosen = options if options is not None else WriteOptions()
         if mode is not None:
             chosen = problems.attempt(lambda: replace(chosen, mode=mode)) or chosen
+        changes = RowChanges(
+            change_type=change_type, sequence=sequence, partial_columns=partial_columns
+        )
+        problems.extend(changes.problems(chosen))
         problems.extend(table_problems(table_id))
         problems.extend(run_id_problems(run_id))
         problems.raise_if_any(table)
@@ -133,11 +148,15 @@ class WriteToDoris(beam.PTransform):
             table=table_id,
             label_prefix=label_prefix,
             run_id=new_run_id() if run_id is None else run_id,
+            repeatable=run_id is not None,
             columns=None if columns is None else tuple(columns),
             schema=fetch_schema(connection, table_id) if validate else None,
             options=chosen,
             on_row_error=policy,
+            changes=changes,
         )
+        if self._job.schema is not None:
+            check_changes(self._job, self._job.schema)
         self._commit = commit
         self._all_or_nothing = all_or_nothing
         if self._job.columns is not None:

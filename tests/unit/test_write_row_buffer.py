@@ -29,7 +29,6 @@ from beam_doris.options.table_id import TableId
 from beam_doris.options.writing import LoadFormat, WriteOptions
 from beam_doris.schema.table_schema import Column, TableModel, TableSchema
 from beam_doris.schema.types import parse_type
-from beam_doris.write.elements import Form
 from beam_doris.write.job import OnRowError, RawLines, WriteJob
 from beam_doris.write.row_buffer import (
     ArrowBuffer,
@@ -72,6 +71,11 @@ def names(columns: tuple[str, ...] | None, carried: tuple[str, ...] | None, **op
     return tuple(column.name for column in found)
 
 
+def carried(*given: str) -> tuple[Column, ...]:
+    """The columns of a load of elements with these names."""
+    return load_columns(job(), SCHEMA, given)
+
+
 def test_a_missing_nullable_column_is_null_and_one_with_a_default_is_left_out() -> None:
     assert names(None, ("k",)) == ("k", "v")
     assert names(None, ("d", "k")) == ("k", "v", "d")
@@ -105,9 +109,9 @@ def test_elements_of_one_set_of_names_share_a_buffer() -> None:
 
 
 def test_batches_grow_to_the_wanted_rows_but_not_beyond_the_wanted_bytes() -> None:
-    buffer = RowBuffer(job(batch_rows=5_000), SCHEMA, Form.DICT, {"k": 1})
+    buffer = RowBuffer(job(batch_rows=5_000), carried("k"))
     assert sizes(buffer, {"k": 1, "v": "x"}, 12_000)[:4] == [256, 2_048, 5_000, 4_696]
-    wide = RowBuffer(job(batch_bytes=100_000), SCHEMA, Form.DICT, {"k": 1, "v": ""})
+    wide = RowBuffer(job(batch_bytes=100_000), carried("k", "v"))
     assert max(sizes(wide, {"k": 1, "v": "x" * 1_000}, 1_000)[1:]) <= 100
 
 
@@ -123,7 +127,7 @@ def sizes(buffer: RowBuffer, row: dict[str, Any], count: int) -> list[int]:
 def test_a_bad_row_leaves_alone() -> None:
     rows: list[Any] = [{"k": i} for i in range(9)]
     rows[4] = {"k": "four"}
-    buffer = RowBuffer(job(), SCHEMA, Form.DICT, rows[0])
+    buffer = RowBuffer(job(), carried(*rows[0]))
     for row in rows:
         buffer.add(row)
     chunks, refused = buffer.take(True)
@@ -133,7 +137,7 @@ def test_a_bad_row_leaves_alone() -> None:
 
 def test_long_arrow_batches_are_cut() -> None:
     batch = pa.record_batch({"k": pa.array(range(100_000), pa.int64())})
-    buffer = ArrowBuffer(job(batch_bytes=100_000), SCHEMA, batch)
+    buffer = ArrowBuffer(job(batch_bytes=100_000), carried(*batch.schema.names))
     assert buffer.add(batch)
     chunks, _ = buffer.take(False)
     assert len(chunks) >= 4
@@ -143,7 +147,7 @@ def test_long_arrow_batches_are_cut() -> None:
 
 def test_an_arrow_batch_without_rows_makes_no_load() -> None:
     empty = pa.record_batch({"k": pa.array([], pa.int32())})
-    buffer = ArrowBuffer(job(), SCHEMA, empty)
+    buffer = ArrowBuffer(job(), carried(*empty.schema.names))
     assert not buffer.add(empty)
     assert buffer.take(False) == ([], [])
 
