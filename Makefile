@@ -7,7 +7,7 @@ export PYTHONUNBUFFERED := 1
 # The tests measure nothing that gains from a worker's own threads; two cores are enough.
 export OMP_NUM_THREADS ?= 2
 
-.PHONY: help demo test lint types layers unit conformance interop test-jvm-short format clean
+.PHONY: help demo test lint types layers unit conformance interop bench test-jvm-short format clean
 
 help: ## Show this list
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -39,6 +39,9 @@ interop: $(VENV)/.interop ## Clients that others wrote against the emulator -> b
 
 test-jvm-short: $(VENV)/.interop ## A short form of interop, in at most 10 minutes; needs a JVM
 	$(BIN)/python -m tests.interop --short --if-possible
+
+bench: $(STAMP) ## Ours against the raw wire and rivals -> build/bench.json
+	$(BIN)/python -m benchmarks
 
 lint: $(STAMP)
 	$(BIN)/ruff check .
