@@ -45,7 +45,7 @@ from beam_doris.errors import (
     ProtocolError,
     ServerBusy,
 )
-from beam_doris.options.connection import Node
+from beam_doris.options.connection import LoadRoute, Node
 
 logger = logging.getLogger(__name__)
 
@@ -262,16 +262,18 @@ def load_path(request: LoadRequest) -> str:
     return path_of("api", request.table.database, request.table.table, "_stream_load")
 
 
-def load_headers(request: LoadRequest) -> dict[str, str]:
+def load_headers(request: LoadRequest, route: LoadRoute) -> dict[str, str]:
     """All headers of a load but the body's length and the credentials."""
+    names = {name.lower() for name in request.headers}
     headers = {"Expect": "100-continue"}
+    # what the user says of one load counts more
+    headers.update((name, value) for name, value in route.headers().items() if name not in names)
     if request.label is not None:
         headers["label"] = request.label
     if request.two_phase:
         headers["two_phase_commit"] = "true"
     if request.gzip:
         headers["compress_type"] = "gz"
-    names = {name.lower() for name in request.headers}
     if "timeout" not in names:
         # the server gives up when we do: no transaction outlives its client by long
         seconds = int(request.deadline.total_seconds()) + 1
@@ -301,7 +303,7 @@ def begin_upload(
         ConnectError: nothing was sent to any backend.
     """
     path = load_path(request)
-    headers = load_headers(request)
+    headers = load_headers(request, frontend.connection.load_route)
     target = router.locate(path, headers, deadline)
     framing = (
         {"Transfer-Encoding": "chunked"} if length is None else {"Content-Length": str(length)}

@@ -332,7 +332,8 @@ class Transactions:
     # -- how
 
     def _operate(self, subject: _Subject, operation: str, deadline: Deadline) -> CommitReply:
-        headers = {"Expect": "100-continue", "txn_operation": operation}
+        headers = self.connection.load_route.headers()
+        headers |= {"Expect": "100-continue", "txn_operation": operation}
         if subject.txn_id is not None:
             headers["txn_id"] = str(subject.txn_id)
         elif subject.label is not None:

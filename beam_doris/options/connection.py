@@ -18,6 +18,7 @@
 
 from __future__ import annotations
 
+import enum
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -123,6 +124,53 @@ class Timeouts:
             raise ConfigError(problems, subject="Timeouts")
 
 
+class RedirectPolicy(enum.Enum):
+    """Which of a backend's addresses a frontend redirects loads to."""
+
+    DIRECT = "direct"
+    PUBLIC = "public"
+    PRIVATE = "private"
+    PUBLIC_PRIVATE = "public-private"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LoadRoute:
+    """Which backend a frontend picks for a load, and by which address.
+
+    Args:
+        compute_group: The compute group that takes the loads, where computing is apart from
+            storage; the user's default one if not given.
+        redirect_policy: The backend's address to be named; the frontend decides if not given.
+    """
+
+    compute_group: str | None = None
+    redirect_policy: RedirectPolicy | None = None
+
+    def __post_init__(self) -> None:
+        problems = []
+        group = self.compute_group
+        if group is not None and not (
+            isinstance(group, str) and group.strip() and group.isprintable()
+        ):
+            problems.append("compute_group is a name: printable text that is not empty")
+        if self.redirect_policy is not None and not isinstance(
+            self.redirect_policy, RedirectPolicy
+        ):
+            problems.append("redirect_policy is a RedirectPolicy")
+        if problems:
+            raise ConfigError(problems, subject="LoadRoute")
+
+    def headers(self) -> dict[str, str]:
+        """The headers that say so, of loads and of their commits."""
+        headers = {}
+        if self.compute_group is not None:
+            # frontends know the first one, newer backends also the second
+            headers = {"cloud_cluster": self.compute_group, "compute_group": self.compute_group}
+        if self.redirect_policy is not None:
+            headers["redirect-policy"] = self.redirect_policy.value
+        return headers
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DorisConnection:
     """The addresses of a cluster and the credentials for it.
@@ -140,6 +188,7 @@ class DorisConnection:
             are reached from here.
         timeouts: For single requests.
         retries: How often a request that changed nothing is repeated.
+        load_route: Which backend takes the loads, as far as the frontend is to be told.
 
     Raises:
         ConfigError: with every problem at once.
@@ -162,6 +211,7 @@ class DorisConnection:
     host_map: Mapping[str, str] = field(default_factory=dict, hash=False)
     timeouts: Timeouts = field(default_factory=Timeouts)
     retries: int = 3
+    load_route: LoadRoute = field(default_factory=LoadRoute)
 
     def __post_init__(self) -> None:
         frontends, problems = parse_nodes(self.fenodes, "fenodes")
@@ -180,6 +230,8 @@ class DorisConnection:
             problems.append("timeouts is a Timeouts(...)")
         if not isinstance(self.retries, int) or self.retries < 0:
             problems.append("retries is an int of at least 0")
+        if not isinstance(self.load_route, LoadRoute):
+            problems.append("load_route is a LoadRoute(...)")
         if problems:
             raise ConfigError(problems, subject="DorisConnection")
         object.__setattr__(self, "fenodes", tuple(frontends))

@@ -38,6 +38,7 @@ from beam_doris.errors import (
     ServerBusy,
     TransientError,
 )
+from beam_doris.options.connection import LoadRoute, RedirectPolicy
 from beam_doris.options.secrets import Secret
 from beam_doris.options.table_id import TableId
 from tests.unit.load_peers import PASSWORD, Cluster
@@ -398,6 +399,26 @@ def test_a_load_may_say_how_often_it_is_repeated(retries: int) -> None:
     cluster.network.down.update(("fe1:8030", "fe2:8030"))
     with pytest.raises(ConnectError, match=f"after {retries + 1} attempts"):
         cluster.loader().load(replace(request(), retries=retries), BODY)
+
+
+def test_loads_and_commits_say_which_backend_is_to_take_them() -> None:
+    cluster = Cluster()
+    route = LoadRoute(compute_group="größe", redirect_policy=RedirectPolicy.PUBLIC_PRIVATE)
+    loader = cluster.loader(load_route=route)
+    loader.load(request(headers={"redirect-policy": "direct"}), BODY)
+    loader.transactions.commit("test", None, "job_1")
+    loads = cluster.network.requests(path_part="/_stream_load")
+    assert len(loads) == 4
+    for sent in loads:
+        assert sent.headers["cloud_cluster"] == sent.headers["compute_group"] == "größe"
+        own = "_2pc" not in sent.path
+        assert sent.headers["redirect-policy"] == ("direct" if own else "public-private")
+
+
+@pytest.mark.parametrize("wrong", [{"compute_group": " "}, {"redirect_policy": "direct"}])
+def test_a_route_that_cannot_be_sent_is_refused(wrong: dict[str, str]) -> None:
+    with pytest.raises(ConfigError):
+        LoadRoute(**wrong)  # type: ignore[arg-type]
 
 
 def test_nothing_reachable_is_a_connect_error_after_the_retries() -> None:
