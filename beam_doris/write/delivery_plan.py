@@ -240,11 +240,13 @@ def checkpointing_interval(pipeline: Any) -> timedelta | None:
     return timedelta(milliseconds=milliseconds) if milliseconds > 0 else None
 
 
-def uses_state(mode: WriteMode, streaming: bool) -> bool:
+def uses_state(mode: WriteMode, streaming: bool, repeatable: bool = False) -> bool:
     """Whether rows are gathered in the runner's state."""
-    return isinstance(mode, PlainLoad) or (
-        streaming and isinstance(mode, (TwoPhaseCommit, BatchLoad))
-    )
+    if isinstance(mode, PlainLoad):
+        return True
+    if isinstance(mode, TwoPhaseCommit):
+        return streaming or repeatable
+    return streaming and isinstance(mode, BatchLoad)
 
 
 def _uses_timers(mode: WriteMode) -> bool:

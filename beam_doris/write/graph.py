@@ -19,6 +19,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import NamedTuple
 
 import apache_beam as beam
@@ -92,7 +93,9 @@ class Written(NamedTuple):
 def load_and_commit(chunks: pvalue.PCollection, job: WriteJob, plan: DeliveryPlan) -> Written:
     """The committed loads of packed chunks."""
     two_phase = isinstance(job.options.mode, TwoPhaseCommit)
-    if uses_state(job.options.mode, plan.streaming):
+    # only bounded input has an end to repeat it from
+    job = replace(job, repeatable=job.repeatable and not plan.streaming)
+    if uses_state(job.options.mode, plan.streaming, job.repeatable):
         chunks = chunks | "Shard" >> beam.ParDo(ShardFn(job)).with_output_types(
             KV[Tuple[str, int], bytes]
         )
