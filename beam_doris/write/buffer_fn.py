@@ -60,7 +60,7 @@ from beam_doris.write.one_phase import send_chunks
 from beam_doris.write.refusals import explain_refusal
 from beam_doris.write.repeatable import precommit_chunks
 from beam_doris.write.stored import BufferState, BufferStateCoder, rows_in, unpack_chunk
-from beam_doris.write.token import CommittedLoad, LoadToken
+from beam_doris.write.token import CommittedLoad, LoadToken, chained
 
 _log = logging.getLogger(__name__)
 
@@ -188,7 +188,8 @@ class BufferFn(beam.DoFn):
             # the commit stage waits for every number: one for each token
             return tokens, len(tokens)
         groups: list[list[Chunk]] = []
-        for turn in turns_of(job, chunks):
+        turns = turns_of(job, chunks)
+        for turn in turns:
             by_columns: dict[Any, list[Chunk]] = {}
             for chunk in turn:
                 by_columns.setdefault(columns_of_chunk(chunk), []).append(chunk)
@@ -202,8 +203,11 @@ class BufferFn(beam.DoFn):
             sent = send_chunks(job, loader, group, place)
             report.add(sent.report)
             loads += sent.loads
+        tokens = [load for load in loads if isinstance(load, LoadToken)]
+        if len(turns) > 1 and tokens:
+            loads = [chained(tokens)]  # rows of equal keys must not overtake each other
         # a number is never used for other rows, even if all of its own were refused
-        return loads, len(by_columns)
+        return loads, len(groups)
 
     def _precommit(
         self,

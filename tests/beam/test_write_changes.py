@@ -275,9 +275,10 @@ def test_another_column_than_the_table_s_sequence_is_refused(cluster: Cluster) -
 PARTIAL_MODES = [TwoPhaseCommit(), PlainLoad(), BatchLoad(in_flight=4)]
 
 
+@pytest.mark.parametrize("run_id", [None, "again"])
 @pytest.mark.parametrize("mode", PARTIAL_MODES, ids=lambda mode: type(mode).__name__)
 def test_rows_with_other_columns_keep_their_order_by_key(
-    cluster: Cluster, table: str, mode: WriteMode
+    cluster: Cluster, table: str, mode: WriteMode, run_id: str | None
 ) -> None:
     rows = [
         {"id": 1, "name": "a"},
@@ -290,9 +291,10 @@ def test_rows_with_other_columns_keep_their_order_by_key(
         {"id": 3, "age": 33},
         {"id": 9, "age": 99},
     ]
+    prefix = f"order-{type(mode).__name__}"
     with pipeline() as p:
         created = p | beam.Create(rows, reshuffle=False)
-        created | sink(cluster, partial_columns=True, mode=mode)
+        created | sink(cluster, partial_columns=True, mode=mode, run_id=run_id, label_prefix=prefix)
     assert content(cluster) == [(1, "c", 11), (2, "e", 21), (3, "kept", 33), (9, None, 99)]
 
 
@@ -335,9 +337,9 @@ def test_more_than_32_sets_of_columns_are_an_error(cluster: Cluster) -> None:
     columns = ", ".join(f"{name} INT" for name in names)
     cluster.sql(f"CREATE TABLE changing.wide (id INT, {columns}) UNIQUE KEY(id) {ONE})")
     rows = [{"id": 1000 + i, name: i} for i, name in enumerate(names)]
+    write = sink(cluster, "changing.wide", partial_columns=True)
     with pytest.raises(RowEncodingError, match="more than 32"), pipeline() as p:
-        created = p | beam.Create(rows, reshuffle=False)
-        created | sink(cluster, "changing.wide", partial_columns=True)
+        p | beam.Create(rows, reshuffle=False) | write
     assert content(cluster, "changing.wide") == []
 
 
@@ -355,8 +357,8 @@ def test_what_the_table_cannot_do_is_refused_when_built(cluster: Cluster) -> Non
     assert len(failure.value.problems) == 3
     with pytest.raises(ConfigError, match="merge-on-write"):
         sink(cluster, "changing.mor", partial_columns=True)
+    options = WriteOptions(load_properties={"partial_columns": "true"})
     with pytest.raises(ConfigError, match="merge-on-write"):
-        options = WriteOptions(load_properties={"partial_columns": "true"})
         sink(cluster, "changing.mor", options=options)
 
 
