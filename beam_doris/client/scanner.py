@@ -25,6 +25,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import re
 import time
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -44,6 +45,7 @@ from beam_doris.errors import (
     QueryError,
     ServerBusy,
     SnapshotExpiredError,
+    TransientError,
 )
 from beam_doris.options.connection import DorisConnection, Node
 from beam_doris.options.table_id import TableId
@@ -79,6 +81,8 @@ _CODE_NAMES = {
     45: "VERSION_ALREADY_MERGED",
     46: "DATA_QUALITY_ERROR",
 }
+# of a context that is gone, or whose offset is another (P 5.3)
+_LOST = re.compile(r"context_id\s*[:=]")
 _KINDS: dict[int, type[DorisError]] = {
     5: ServerBusy,
     8: ServerBusy,
@@ -249,6 +253,14 @@ class _Scan:
     def _status_error(self, code: int, messages: Any) -> DorisError:
         name = _CODE_NAMES.get(code, "unknown status")
         kind = _KINDS.get(code, QueryError)
+        if self._context is not None and any(map(_LOST.search, messages)):
+            return TransientError(
+                "the backend has lost the scan, or counts its rows otherwise",
+                host=self._node,
+                table=self._table,
+                cause="; ".join(messages)[:1000],
+                hint="raise keep_alive where batches are processed slowly",
+            )
         if kind in (SnapshotExpiredError, ServerBusy):
             text = "; ".join(messages) or name
             return kind(

@@ -48,6 +48,7 @@ from beam_doris.errors import (
     QueryError,
     ServerBusy,
     SnapshotExpiredError,
+    TransientError,
 )
 from beam_doris.options.connection import DorisConnection, Node
 from beam_doris.options.table_id import TableId
@@ -209,9 +210,10 @@ def test_a_hang_ends_at_the_deadline() -> None:
 @pytest.mark.parametrize(
     ("code", "messages", "kind"),
     [
-        (31, ["context_id: ctx not found"], NotFoundError),
-        (31, ["context_id=ctx, send_offset=0, context_offset=3"], NotFoundError),
+        (31, ["context_id: ctx not found"], TransientError),
+        (31, ["context_id=ctx, send_offset=0, context_offset=3"], TransientError),
         (33, ["query_plan_info: x validate error, should not be modified"], QueryError),
+        (31, ["tablet_id: 7 not found"], NotFoundError),
         (45, ["version already merged"], SnapshotExpiredError),
         (
             6,

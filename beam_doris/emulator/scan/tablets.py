@@ -51,7 +51,11 @@ class TabletSource:
         cookie = self._plan(request.opaque)
         table = self._table(cookie, request.tablets)
         disorder = Disorder(self._engine.random.getrandbits(63))
-        columns = [table.column(name) for name in cookie.columns]
+        try:
+            columns = [table.column(name) for name in cookie.columns]
+        except EmulatorError as error:
+            # dropped since the plan was made
+            raise ScanError(StatusCode.INTERNAL_ERROR, error.message) from error
         # P 5.3 leaves the order of the slots open, yet the Java connector reads them by position:
         # a server that did not keep the order of the SELECT would break its every user.
         if self._engine.profile.arrow.scan_columns_shuffled:
