@@ -253,7 +253,7 @@ class _Scan:
     def _status_error(self, code: int, messages: Any) -> DorisError:
         name = _CODE_NAMES.get(code, "unknown status")
         kind = _KINDS.get(code, QueryError)
-        if self._context is not None and any(map(_LOST.search, messages)):
+        if any(map(_LOST.search, messages)):
             return TransientError(
                 "the backend has lost the scan, or counts its rows otherwise",
                 host=self._node,
