@@ -53,7 +53,7 @@ from beam_doris.client.urls import Target
 from beam_doris.errors import ConfigError, ProtocolError
 from beam_doris.options.connection import Node
 
-_MAX_IDLE = 16  # connections kept per node
+_MAX_IDLE = 32  # connections kept per node
 _IDLE_SECONDS = 20.0  # shorter than servers keep theirs, so that few are found closed
 
 _deadline: ContextVar[Deadline] = ContextVar("_deadline")
