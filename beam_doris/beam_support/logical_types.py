@@ -39,11 +39,9 @@ _EPOCH_ORDINAL = datetime.date(1970, 1, 1).toordinal()
 _NANOSECONDS = 1_000
 
 
-class DateAndTime(NamedTuple):
-    """Days since 1970-01-01 and nanoseconds since midnight."""
-
-    Date: np.int64
-    Time: np.int64
+# by a call: Beam reads the types of the fields, which postponed annotations make texts
+DateAndTime = NamedTuple("DateAndTime", [("Date", np.int64), ("Time", np.int64)])  # noqa: UP014
+DateAndTime.__doc__ = "Days since 1970-01-01 and nanoseconds since midnight."
 
 
 @LogicalType.register_logical_type
