@@ -31,7 +31,6 @@ from beam_doris.options.reading import ReadOptions
 from beam_doris.read.plan import ScanPlan
 from beam_doris.read.scanners import TabletScanner, open_scanner
 from beam_doris.read.source import ReadFromDoris
-from beam_doris.schema.arrow_normalize import normalize
 from benchmarks.measure import Result, in_turn
 from benchmarks.scans import Scan, Tablet
 
@@ -52,8 +51,7 @@ class _PlainScan(beam.DoFn):
                 self._connection, self._options, self._plan, self._plan.opaque
             )
         with closing(self._scanner.scan(backend, [number])) as batches:
-            for batch in batches:
-                yield normalize(batch, self._plan.schema)
+            yield from batches
 
     def finish_bundle(self) -> None:
         scanner, self._scanner = self._scanner, None

@@ -91,6 +91,9 @@ class FlightSession:
         self._node: Node | None = None
         self._client: pf.FlightClient | None = None
         self._token: tuple[bytes, bytes] | None = None
+        # of the other nodes that rows came from: a connection that is warm is faster than a new one
+        self._peers: dict[Node, pf.FlightClient] = {}
+        self._peers_lock = threading.Lock()
 
     def query(self, sql: str, *, deadline: Deadline | None = None) -> Iterator[pa.RecordBatch]:
         """The rows of a query, as the batches come over the wire.
@@ -155,6 +158,7 @@ class FlightSession:
                     started = True
                     yield batch
             except ConnectError as error:
+                self._forget(node)
                 if started:
                     raise
                 failure = error
@@ -170,9 +174,7 @@ class FlightSession:
         assert self._node is not None
         peer = node or self._node
         with contextlib.ExitStack() as stack:
-            client = self._client
-            if node is not None:
-                client = stack.enter_context(contextlib.closing(self._connect(node)))
+            client = self._client if node is None else self._peer(node)
             with flight_errors(peer, "rows"):
                 # a backend asks for no credentials, so it is not told any (P 6.2)
                 reader = client.do_get(ticket, self._call(deadline, token=node is None))
@@ -186,6 +188,18 @@ class FlightSession:
                         return
                 if chunk.data is not None and chunk.data.num_rows:
                     yield chunk.data
+
+    def _peer(self, node: Node) -> pf.FlightClient:
+        with self._peers_lock:
+            if node not in self._peers:
+                self._peers[node] = self._connect(node)
+            return self._peers[node]
+
+    def _forget(self, node: Node | None) -> None:
+        with self._peers_lock:
+            client = None if node is None else self._peers.pop(node, None)
+        if client is not None:
+            client.close()
 
     # -- session
 
@@ -268,6 +282,8 @@ class FlightSession:
 
     def close(self) -> None:
         """Ends the session on the server, then the connection; never raises for the network."""
+        for node in list(self._peers):
+            self._forget(node)
         client, self._client = self._client, None
         if client is None:
             return

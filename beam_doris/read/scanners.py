@@ -20,6 +20,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Generator, Sequence
+from contextlib import closing
 from typing import Any, Protocol, cast
 
 from beam_doris.beam_support.client_pool import shared_client
@@ -33,13 +34,15 @@ from beam_doris.options.connection import DorisConnection
 from beam_doris.options.reading import ReadOptions, ReadProtocol
 from beam_doris.read.plan import ScanPlan
 from beam_doris.read.prefetch import prefetched
+from beam_doris.schema.arrow_normalize import normalize
+from beam_doris.schema.table_schema import TableSchema
 
 # Closing it ends the scan on the server.
 ScanIterator = Generator[Any, None, None]
 
 
 class TabletScanner(Protocol):
-    """Reads tablets; batches come as the server sends them, not yet normalized."""
+    """Reads tablets; batches come in the types of the plan's schema."""
 
     def scan(self, backend: str, tablets: Sequence[int]) -> ScanIterator:
         """All matching rows of the tablets, from this backend where the protocol lets us choose."""
@@ -59,6 +62,7 @@ class ThriftTablets:
         self._table = plan.request.subject
         self._opaque = opaque
         self._tuning = options
+        self._schema = plan.schema
         self._client = shared_client(ThriftScanner, connection)
         self._options = ScanOptions(
             batch_rows=options.batch_rows,
@@ -71,7 +75,7 @@ class ThriftTablets:
         """One scan context on that backend, closed in the end."""
         group = TabletGroup(backend=backend, tablets=tuple(tablets))
         scan = self._client.scan(group, self._table, self._opaque, self._options)
-        return _ahead(cast(ScanIterator, scan), self._tuning)
+        return _ahead(cast(ScanIterator, scan), self._tuning, self._schema)
 
     def close(self) -> None:
         """Nothing: every scan closes its own context."""
@@ -109,7 +113,7 @@ class FlightRows:
     def scan(self, backend: str, tablets: Sequence[int]) -> ScanIterator:  # noqa: ARG002
         """Runs a statement; which replica serves it is the frontend's choice."""
         rows = self._session.query(self._statement(tablets))
-        return _ahead(cast(ScanIterator, rows), self._tuning)
+        return _ahead(cast(ScanIterator, rows), self._tuning, self._plan.schema)
 
     def _statement(self, tablets: Sequence[int]) -> str:
         if self._plan.statement is not None:
@@ -143,10 +147,20 @@ def open_scanner(
     return FlightRows(connection, options, plan)
 
 
-def _ahead(scan: ScanIterator, options: ReadOptions) -> ScanIterator:
+def _ahead(scan: ScanIterator, options: ReadOptions, schema: TableSchema) -> ScanIterator:
+    # normalized by the thread that fetched it, while a batch is in that core's cache
+    batches = _normalized(scan, schema)
     if not options.prefetch:
-        return scan
-    return prefetched(scan, max_batches=options.prefetch_batches, max_bytes=options.prefetch_bytes)
+        return batches
+    return prefetched(
+        batches, max_batches=options.prefetch_batches, max_bytes=options.prefetch_bytes
+    )
+
+
+def _normalized(scan: ScanIterator, schema: TableSchema) -> ScanIterator:
+    with closing(scan):
+        for batch in scan:
+            yield normalize(batch, schema)
 
 
 _slots_lock = threading.Lock()
