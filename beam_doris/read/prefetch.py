@@ -19,6 +19,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Generator
 
 import pyarrow as pa
@@ -27,6 +28,8 @@ from beam_doris.client.batch_queue import BatchQueue
 
 # How long `close` waits for a fetch under way; the thread ends by the scan's own deadline.
 _CLOSE_SECONDS = 1.0
+# A thread is worth its handing over when the consumer takes this part of the time of fetching.
+_WORTH = 0.25
 
 
 class _End:
@@ -39,17 +42,48 @@ class _End:
 def prefetched(
     scan: Generator[pa.RecordBatch, None, None], *, max_batches: int, max_bytes: int
 ) -> Generator[pa.RecordBatch, None, None]:
-    """The same batches, fetched by a thread of their own.
+    """The same batches, from now on fetched ahead where that gains something.
 
-    One batch is always accepted, however large. When the result is closed or exhausted, the scan
-    is closed too.
+    A consumer that takes next to no time for a batch gains nothing by a thread that fetches the
+    next one meanwhile; the thread is begun when one takes longer. One batch is always accepted,
+    however large. When the result is closed or exhausted, the scan is closed too.
 
     Args:
-        scan: Where the batches come from; from now on used by the thread alone.
+        scan: Where the batches come from.
         max_batches: How many may wait.
         max_bytes: How many bytes may wait.
     """
-    queue: BatchQueue[_End] = BatchQueue(max_batches, max_bytes)
+    if (yield from _while_quick(scan)):
+        yield from _by_thread(scan, BatchQueue(max_batches, max_bytes))
+
+
+def _while_quick(
+    scan: Generator[pa.RecordBatch, None, None],
+) -> Generator[pa.RecordBatch, None, bool]:
+    """Hands batches on as they come, while the consumer is quick; whether there may be more."""
+    fetching = consuming = 0.0
+    going_on = False
+    try:
+        while consuming <= fetching * _WORTH:
+            begun = time.perf_counter()
+            batch = next(scan, None)
+            fetched = time.perf_counter()
+            if batch is None:
+                return False
+            yield batch
+            fetching += fetched - begun
+            consuming += time.perf_counter() - fetched
+        going_on = True
+        return True
+    finally:
+        if not going_on:
+            scan.close()
+
+
+def _by_thread(
+    scan: Generator[pa.RecordBatch, None, None], queue: BatchQueue[_End]
+) -> Generator[pa.RecordBatch, None, None]:
+    """The rest of the batches, fetched by a thread of their own."""
     thread = threading.Thread(target=_fetch, args=(scan, queue), name="prefetch", daemon=True)
     thread.start()
     try:
