@@ -82,7 +82,7 @@ setup(
     license="Apache-2.0",
     python_requires=">=3.10,<3.14",
     packages=find_packages(include=["beam_doris", "beam_doris.*"]),
-    package_data={"beam_doris": ["py.typed", "idl/*.thrift"]},
+    package_data={"beam_doris": ["py.typed", "idl/*.thrift", "yaml/*.yaml"]},
     entry_points={"console_scripts": ["beam-doris = beam_doris.cli.__main__:main"]},
     install_requires=CORE,
     extras_require={
