@@ -43,6 +43,12 @@ test-jvm-short: $(VENV)/.interop ## A short form of interop, in at most 10 minut
 bench: $(STAMP) ## Ours against the raw wire and rivals -> build/bench.json
 	$(BIN)/python -m benchmarks
 
+test-crash: $(STAMP) ## Kill pipelines at every point of a load's life -> build/crash.json; SEEDS=5 PRISM=/path/to/prism
+	$(BIN)/python -m tests.crash --seeds $(or $(SEEDS),1) $(if $(PRISM),--prism $(PRISM))
+
+test-crash-mutants: $(STAMP) ## Faults put into the writer, each of which the matrix has to notice
+	$(BIN)/python -m tests.crash --mutants
+
 lint: $(STAMP)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
