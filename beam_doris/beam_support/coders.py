@@ -27,16 +27,15 @@ from typing import Any
 import pyarrow as pa
 from apache_beam import coders
 
+from beam_doris.codec.arrow_stream import ipc_stream
+
 
 class ArrowRecordBatchCoder(coders.Coder):
     """One `pyarrow.RecordBatch` as one Arrow IPC stream; registered for that type on import."""
 
     def encode(self, value: pa.RecordBatch) -> bytes:
         """The batch as a complete stream: schema, batch, end marker."""
-        sink = pa.BufferOutputStream()
-        with pa.ipc.new_stream(sink, value.schema) as writer:
-            writer.write_batch(value)
-        return sink.getvalue().to_pybytes()  # type: ignore[no-any-return]
+        return ipc_stream(value)
 
     def decode(self, encoded: bytes) -> pa.RecordBatch:
         """The batch, sharing the memory of `encoded`."""

@@ -23,6 +23,7 @@ target column: LARGEINT, IPV4, IPV6, JSON and VARIANT travel as text.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import pyarrow as pa
 
@@ -60,11 +61,34 @@ class ArrowStreamEncoder:
             for column, field in zip(batch.columns, batch.schema, strict=True)
         ]
         loadable = pa.RecordBatch.from_arrays(arrays, names=self._names)
-        sink = pa.BufferOutputStream()
-        with pa.ipc.new_stream(sink, loadable.schema) as writer:
-            writer.write_batch(loadable)
-        body: bytes = sink.getvalue().to_pybytes()
-        return body
+        return ipc_stream(loadable)
+
+
+def ipc_stream(batch: pa.RecordBatch) -> bytes:
+    """A batch as a complete IPC stream, by one copy of its columns.
+
+    Arrow's own sink in memory would copy them as often as it grows, and once more to bytes.
+    """
+    pieces = _Pieces()
+    with pa.ipc.new_stream(pa.PythonFile(pieces, "w"), batch.schema) as writer:
+        writer.write_batch(batch)
+    return b"".join(pieces.written)
+
+
+class _Pieces:
+    """A file that keeps what is written to it, uncopied: Arrow hands over its own buffers."""
+
+    closed = False
+
+    def __init__(self) -> None:
+        self.written: list[Any] = []
+
+    def write(self, piece: Any) -> int:
+        self.written.append(piece)
+        return len(piece)
+
+    def flush(self) -> None:
+        """Nothing."""
 
 
 def _loadable(column: pa.Array, doris: DorisType, field: pa.Field) -> pa.Array:
