@@ -32,7 +32,7 @@ assert VERSION is not None
 CORE = [
     "apache-beam>=2.77,<2.78",  # the pipelines this connector is a source and a sink of
     "pyarrow>=18",  # rows travel as Arrow batches; Flight SQL client
-    "requests>=2.31",  # the frontend's REST interface and stream load
+    "requests>=2.31",  # HTTP to frontends and backends, with its urllib3 beneath
     "pymysql>=1.1",  # the MySQL protocol: lookups, DDL, catalog queries
     "grpcio>=1.62",  # Beam's worker protocol; kept in step with the runner's own
     "orjson>=3.9",  # JSON load bodies ten times faster than the standard library
@@ -65,6 +65,7 @@ DEV = [
     *ENRICHMENT,
     "pytest>=8",  # test runner
     "pytest-timeout>=2.3",  # no test may hang
+    "pytest-xdist>=3.6",  # test files side by side, on two cores
     "hypothesis>=6.100",  # property and model-based tests
     "ruff>=0.9",  # lint and format
     "mypy>=1.13",  # types, strict
