@@ -7,7 +7,7 @@ export PYTHONUNBUFFERED := 1
 # The tests measure nothing that gains from a worker's own threads; two cores are enough.
 export OMP_NUM_THREADS ?= 2
 
-.PHONY: help demo test lint types layers unit conformance interop bench test-jvm-short format clean
+.PHONY: help demo test lint types layers unit conformance interop bench test-jvm-short test-crash test-crash-mutants format clean
 
 help: ## Show this list
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)

@@ -143,6 +143,10 @@ class ServerBusy(TransientError):
     """The server refuses for now: too many versions, too many running loads, no backend alive."""
 
 
+class TooManyTransactionsError(ServerBusy):
+    """The database allows no further running transaction until others are committed."""
+
+
 # ---------------------------------------------------------------------------------- permanent
 
 

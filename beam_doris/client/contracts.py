@@ -67,6 +67,8 @@ class LoadRequest:
         replay_bytes: Up to this size, a body that was pushed in pieces is kept so that it can be
             sent again to another backend.
         retries: How often it is repeated; None as the loader is set up.
+        await_slot: Wait when the database allows no further transaction. Pointless where the
+            commits that would free one stand behind this very load.
     """
 
     table: TableId
@@ -77,6 +79,7 @@ class LoadRequest:
     deadline: timedelta = timedelta(minutes=10)
     replay_bytes: int = 64 << 20
     retries: int | None = None
+    await_slot: bool = True
 
     def __post_init__(self) -> None:
         problems = []

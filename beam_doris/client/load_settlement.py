@@ -55,6 +55,7 @@ from beam_doris.errors import (
     ProtocolError,
     QueryError,
     ServerBusy,
+    TooManyTransactionsError,
     TransientError,
 )
 
@@ -266,6 +267,8 @@ class Settlement:
     def _pause_after(self, error: DorisError | None) -> None:
         """Waits before the next attempt, or raises the failure when there is none."""
         self._last_failure = error or self._last_failure
+        if isinstance(error, TooManyTransactionsError) and not self._request.await_slot:
+            raise error
         self._pauses += 1
         busy = isinstance(self._last_failure, ServerBusy)
         # an overloaded server is waited for until the deadline, other failures only so often

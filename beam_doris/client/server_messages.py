@@ -33,6 +33,7 @@ from beam_doris.errors import (
     NotFoundError,
     ServerBusy,
     SnapshotExpiredError,
+    TooManyTransactionsError,
 )
 
 _TOO_OFTEN = "load less often and more at once: every load makes a new version of each tablet"
@@ -61,7 +62,7 @@ _MEANINGS: tuple[tuple[re.Pattern[str], type[DorisError], str | None], ...] = tu
         ),
         (
             r"current running txns on db .* larger than limit",
-            ServerBusy,
+            TooManyTransactionsError,
             "too many loads of this database are not committed yet",
         ),
         (

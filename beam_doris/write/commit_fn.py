@@ -30,6 +30,7 @@ from beam_doris.client.contracts import CommitOutcome
 from beam_doris.client.transactions import Transactions
 from beam_doris.errors import CommitUnknownError, DorisError, TransactionExpiredError
 from beam_doris.options.connection import DorisConnection
+from beam_doris.write.budget import WAITING
 from beam_doris.write.token import CommittedLoad, LoadToken
 
 
@@ -103,4 +104,6 @@ class GroupedCommitFn(CommitFn):
         """Commits one group, in the order of the loads."""
         tokens = sorted(element[1], key=lambda token: (token.loaded_at, token.label))
         for token in tokens:
-            yield from self.committed(token)
+            for part in token.parts():
+                yield from self.committed(part)
+                WAITING.settled(part)

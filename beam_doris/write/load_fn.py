@@ -32,6 +32,7 @@ from beam_doris.beam_support.metrics import WriteMetrics
 from beam_doris.beam_support.step_errors import whole
 from beam_doris.client.stream_load import StreamLoader
 from beam_doris.errors import DorisError
+from beam_doris.write.budget import WAITING
 from beam_doris.write.bundle_loads import BundleLoads
 from beam_doris.write.commit_fn import commit_token
 from beam_doris.write.encoding import Chunk
@@ -112,6 +113,16 @@ class LoadFn(beam.DoFn):
             loads.abort()
             if loads.aborted:
                 self._metrics.aborted.inc(loads.aborted)
+
+
+class HoldingLoadFn(LoadFn):
+    """For a commit stage that begins when everything is loaded: counts what waits for it."""
+
+    def _finished(self) -> tuple[list[LoadToken], list[FailedRow]]:
+        tokens, failed = super()._finished()
+        for token in tokens:
+            WAITING.add(token)
+        return tokens, failed
 
 
 class EarlyCommittingLoadFn(LoadFn):
