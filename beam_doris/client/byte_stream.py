@@ -97,6 +97,12 @@ class SocketStream:
             self._sock.settimeout(deadline.cap(self._idle_timeout, "waiting for an answer"))
             return self._sock.recv(limit)
 
+    def receive_into(self, view: memoryview, deadline: Deadline) -> int:
+        """As `receive`, into memory that is there already; how much came."""
+        with self._mapped("waiting for an answer", deadline):
+            self._sock.settimeout(deadline.cap(self._idle_timeout, "waiting for an answer"))
+            return self._sock.recv_into(view)
+
     def readable(self, seconds: float) -> bool:
         if self._tls:
             # what arrives may be the TLS layer's own (session tickets): only buffered data counts

@@ -163,6 +163,28 @@ def test_a_scan_counts_its_offset_and_ends_closed() -> None:
     assert opened.query_timeout == 21601
 
 
+def test_a_batch_too_large_for_a_buffer_comes_whole() -> None:
+    backend = Backend(batch(*range(40_000)), batch(1))
+    assert read(backend) == [*range(40_000), 1]
+
+
+def test_a_large_batch_cut_short_is_a_lost_answer() -> None:
+    class Cut(MemoryStream):
+        def send(self, data: Bytes, deadline: Deadline) -> None:
+            super().send(data, deadline)
+            self._answer = self._answer[:140_000]
+
+    class CutBackend(Backend):
+        def __call__(
+            self, node: Node, *, tls: bool, timeout: float, deadline: Deadline
+        ) -> MemoryStream:
+            self.streams += 1
+            return Cut(self)
+
+    with pytest.raises(ConnectionLost):
+        read(CutBackend(batch(*range(40_000))))
+
+
 def test_an_empty_scan() -> None:
     backend = Backend()
     assert read(backend) == []
