@@ -62,7 +62,6 @@ INTEROP = [
 ]
 DEV = [
     *DEMO,
-    *ENRICHMENT,
     "pytest>=8",  # test runner
     "pytest-timeout>=2.3",  # no test may hang
     "pytest-xdist>=3.6",  # test files side by side, on two cores

@@ -26,7 +26,7 @@ Every other argument is Beam's, such as --runner=DirectRunner.
 
 It loads the New York flights of 2013 into five tables, each in another form; reads the flights
 back by Arrow Flight and by Thrift; computes the mean arrival delay by carrier and month with Beam;
-writes it; and holds every table against DuckDB, which reads the data's own files. Whatever is
+writes it; enriches every flight from four of the tables; and holds every table against DuckDB, which reads the data's own files. Whatever is
 wrong is named, and the exit status says so.
 """
 
@@ -57,6 +57,7 @@ from beam_doris import (
 )
 from beam_doris.beam_support.metrics import ROWS_COMMITTED, ROWS_READ
 from beam_doris.emulator import EmulatorProcess
+from pipelines import enrich_flights
 from pipelines.demo import chart, data, tables, verify
 from pipelines.demo.report import Counter, Report
 from pipelines.demo.tables import DATABASE, Sql
@@ -242,6 +243,7 @@ def run_all(cluster: Cluster, report: Report, runner: PipelineOptions) -> None:
             "read by Thrift, aggregate, write",
             mean_delays(ReadProtocol.THRIFT, "delays_by_thrift"),
         ),
+        ("enrich flights from four tables, write", enrich_flights.enrich),
         ("the manual's quick start", greet_students),
     ]
     for name, build in steps:
@@ -268,6 +270,9 @@ def check_all(sql: Sql, files: verify.Files) -> dict[str, int]:
     for table in ("delays_by_flight", "delays_by_thrift"):
         counts[table] = len(verify.check_delays(sql, files, table))
         print(f"  {table}: {counts[table]} rows, equal to the last digit")
+    flights, unknown = enrich_flights.check(sql, files)
+    counts[enrich_flights.TABLE] = flights
+    print(f"  {enrich_flights.TABLE}: equal to the join; {unknown} flights of unknown planes")
     verify.check_students(sql)
     print("  test.student_trans: as the manual prints it")
     for table in ("student", "student_trans"):
@@ -299,7 +304,7 @@ def cluster_of(args: argparse.Namespace) -> Iterator[Cluster]:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs the demo; 0 when everything is as it should be."""
-    args, beam_args = _parser().parse_known_args(argv)
+    args, beam_args = argument_parser().parse_known_args(argv)
     runner = PipelineOptions(beam_args or ["--runner=FnApiRunner"])
     with tempfile.TemporaryDirectory() as folder, cluster_of(args) as cluster:
         user, password = cluster.connection.credentials()
@@ -310,6 +315,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             Report(cluster.pid) as report,
         ):
             tables.create_all(sql, cluster.replicas)
+            enrich_flights.create_table(sql, cluster.replicas)
             print("pipelines")
             run_all(cluster, report, runner)
             print("checks against DuckDB on the files")
@@ -330,7 +336,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     return 0
 
 
-def _parser() -> argparse.ArgumentParser:
+def argument_parser() -> argparse.ArgumentParser:
+    """The arguments that are not Beam's."""
     parser = argparse.ArgumentParser(description="The quick start of beam_doris.")
     parser.add_argument("--fenodes", help="host:http_port of a frontend; none: an emulated cluster")
     parser.add_argument("--user", default="root")

@@ -349,7 +349,7 @@ def _known_by(service: LookupService) -> Callable[[Any], Rows | None]:
     """
     full = service.full
     if full is not None:
-        return lambda raw: full.table().get(raw)
+        return full.get
     if service.spec.cache is Cache.LRU:
         return service.cache.get
     return lambda _raw: None

@@ -55,13 +55,15 @@ class Snapshot:
     Attributes:
         rows: By key.
         read_at: When the load began, on the cache's clock.
+        fresh_until: When it is to be loaded again.
     """
 
-    __slots__ = ("read_at", "rows")
+    __slots__ = ("fresh_until", "read_at", "rows")
 
-    def __init__(self, rows: Mapping[Any, Rows], read_at: float) -> None:
+    def __init__(self, rows: Mapping[Any, Rows], read_at: float, ttl: float) -> None:
         self.rows = rows
         self.read_at = read_at
+        self.fresh_until = read_at + ttl
 
 
 class FullCache:
@@ -91,6 +93,13 @@ class FullCache:
         """Seconds since the load of the rows that are served began; 0 when there are none."""
         snapshot = self._snapshot
         return 0.0 if snapshot is None else self._clock() - snapshot.read_at
+
+    def get(self, key: Any) -> Rows | None:
+        """The rows of a key, None when the table has none; see `table`."""
+        snapshot = self._snapshot
+        if snapshot is not None and self._clock() <= snapshot.fresh_until:
+            return snapshot.rows.get(key)
+        return self.table().get(key)
 
     def table(self) -> Mapping[Any, Rows]:
         """The rows by key, no older than twice the TTL.
@@ -134,7 +143,7 @@ class FullCache:
                 error.table = error.table or self._spec.table
                 raise
             self.loads += 1
-            made = Snapshot(rows, read_at)
+            made = Snapshot(rows, read_at, self._ttl)
             self._snapshot = made
             return made
 

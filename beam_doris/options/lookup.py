@@ -55,7 +55,7 @@ class LookupOptions:
     parallel: bool = True
     deadline: timedelta = timedelta(seconds=60)
     attempt_timeout: timedelta = timedelta(seconds=20)
-    flight_above: int = 4096
+    flight_above: int = 2048
 
     def __post_init__(self) -> None:
         problems = [

@@ -173,12 +173,12 @@ def create_all(sql: Sql, replicas: int) -> None:
         statements[f"test.{name}"] = STUDENT.format(table=name)
     for table, ddl in statements.items():
         sql.run(f"DROP TABLE IF EXISTS {table}")
-        sql.run(_replicated(ddl, replicas))
+        sql.run(replicated(ddl, replicas))
     sql.run('INSERT INTO test.student values(1,"James",18)')
     sql.run('INSERT INTO test.student values(2,"Emily",28)')
 
 
-def _replicated(ddl: str, replicas: int) -> str:
+def replicated(ddl: str, replicas: int) -> str:
     """Three copies where there are three backends, fewer on a smaller cluster."""
     if replicas >= 3:
         return ddl
