@@ -40,7 +40,7 @@ from beam_doris.client.contracts import FlightOptions
 from beam_doris.client.deadline import Clock, Deadline
 from beam_doris.client.flight_errors import flight_errors
 from beam_doris.client.flight_sql import endpoint_node, statement_query, tablet_query
-from beam_doris.client.flight_stalls import StallGuard
+from beam_doris.client.flight_stalls import StallGuard, begun
 from beam_doris.client.frontend import Frontend
 from beam_doris.client.nodes import NodeRing
 from beam_doris.client.sql_nodes import flight_nodes
@@ -177,7 +177,8 @@ class FlightSession:
             client = self._client if node is None else self._peer(node)
             with flight_errors(peer, "rows"):
                 # a backend asks for no credentials, so it is not told any (P 6.2)
-                reader = client.do_get(ticket, self._call(deadline, token=node is None))
+                call = self._call(deadline, token=node is None)
+                reader = begun(lambda: client.do_get(ticket, call), peer, self.options.stall)
             stack.callback(_cancel, reader)
             guard = stack.enter_context(StallGuard(reader, peer, self.options.stall, self._clock))
             while stop is None or not stop.is_set():

@@ -27,10 +27,18 @@ import pyarrow.flight as pf
 
 from beam_doris.client.byte_stream import ConnectionLost
 from beam_doris.client.server_messages import error_of
-from beam_doris.errors import AuthError, ConnectError, DeadlineExceeded, QueryError, ServerBusy
+from beam_doris.errors import (
+    AuthError,
+    ConnectError,
+    DeadlineExceeded,
+    QueryError,
+    ServerBusy,
+    TransientError,
+)
 from beam_doris.options.connection import Node
 
 _DEBUG_TAIL = re.compile(r"\.? ?(?:gRPC client debug context:|Client context:|Detail:).*", re.S)
+_TOO_LARGE = re.compile(r"message larger than max", re.I)
 _BUSY = re.compile(r"RESOURCE_EXHAUSTED|resource exhausted|connection limit", re.I)
 _GONE = re.compile(
     r"Connection reset|Socket closed|failed to connect|connection refused|broken pipe|"
@@ -67,8 +75,22 @@ def flight_errors(node: Node, what: str) -> Iterator[None]:
         raise ConnectError(
             f"cannot reach {node} over Arrow Flight", host=node, cause=_told(error)
         ) from error
+    except pf.FlightCancelledError as error:
+        # gRPC says no more than this of a message beyond the limit, or of a server that shuts down
+        raise TransientError(
+            f"Arrow Flight {what} were cancelled by {node}: {_told(error)}",
+            host=node,
+            hint="if it stays so, raise flight_message_bytes (max_message_bytes of the session)",
+        ) from error
     except (pa.ArrowException, OSError, ValueError) as error:
         text = str(error)
+        if _TOO_LARGE.search(text):
+            raise QueryError(
+                f"a message of Arrow Flight {what} is larger than is accepted",
+                host=node,
+                cause=_told(error),
+                hint="raise flight_message_bytes (max_message_bytes of the session)",
+            ) from error
         if _BUSY.search(text):
             raise ServerBusy(
                 f"Arrow Flight {what} refused: {_told(error)}",

@@ -24,7 +24,7 @@ from __future__ import annotations
 
 import contextlib
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import timedelta
 from types import TracebackType
 from typing import Any
@@ -34,6 +34,72 @@ import pyarrow as pa
 from beam_doris.client.deadline import Clock
 from beam_doris.errors import DorisError, TransientError
 from beam_doris.options.connection import Node
+
+
+def begun(start: Callable[[], Any], node: Node, stall: timedelta | None) -> Any:
+    """The stream that `start` opens, which waits for the first bytes of the peer.
+
+    There is nothing to be cancelled before it returns, so it has a thread of its own, which is
+    left behind when the wait is over; the deadline of its call ends it.
+
+    Args:
+        start: Opens a stream that has `cancel()`.
+        node: The peer.
+        stall: The longest wait; None for no limit but the call's own.
+
+    Raises:
+        TransientError: the stream did not begin in time.
+    """
+    if stall is None:
+        return start()
+    opening = _Opening(start)
+    threading.Thread(target=opening.run, name="flight-open", daemon=True).start()
+    if not opening.ended.wait(stall.total_seconds()) and opening.give_up():
+        raise _stood_still(node, stall.total_seconds())
+    if opening.error is not None:
+        raise opening.error
+    return opening.stream
+
+
+def _stood_still(node: Node, seconds: float) -> TransientError:
+    return TransientError(
+        f"{node} stood still for {seconds:g} s during Arrow Flight rows",
+        host=node,
+        hint="raise timeouts.read where a batch may take longer",
+    )
+
+
+class _Opening:
+    """A stream that is being opened in a thread."""
+
+    def __init__(self, start: Callable[[], Any]) -> None:
+        self._start = start
+        self._lock = threading.Lock()
+        self._given_up = False
+        self.ended = threading.Event()
+        self.stream: Any = None
+        self.error: BaseException | None = None
+
+    def run(self) -> None:
+        stream = error = None
+        try:
+            stream = self._start()
+        except BaseException as caught:  # noqa: BLE001
+            # whatever it is, it belongs to the thread that waits
+            error = caught
+        with self._lock:
+            self.stream, self.error = stream, error
+            self.ended.set()
+            late = self._given_up
+        if late and stream is not None:
+            with contextlib.suppress(pa.ArrowException, OSError):
+                stream.cancel()
+
+    def give_up(self) -> bool:
+        """Waits no longer; False when it has ended in the last moment."""
+        with self._lock:
+            self._given_up = not self.ended.is_set()
+            return self._given_up
 
 
 class StallGuard:
@@ -82,11 +148,7 @@ class StallGuard:
             yield
         except DorisError as error:
             if self._fired:
-                raise TransientError(
-                    f"{self._node} stood still for {self._stall:g} s during Arrow Flight rows",
-                    host=self._node,
-                    hint="raise timeouts.read where a batch may take longer",
-                ) from error
+                raise _stood_still(self._node, self._stall or 0.0) from error
             raise
         finally:
             self._since = None

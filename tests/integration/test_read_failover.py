@@ -19,6 +19,7 @@
 from __future__ import annotations
 
 import contextlib
+import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -30,6 +31,7 @@ import pytest
 from beam_doris.beam_support.client_pool import drop_clients
 from beam_doris.beam_support.metrics import ReadMetrics
 from beam_doris.client import query_plan
+from beam_doris.client.flight import FlightSession
 from beam_doris.emulator import Emulator, Rule
 from beam_doris.errors import (
     ConnectError,
@@ -247,7 +249,7 @@ def test_a_thrift_scan_that_stands_still_is_read_elsewhere(bench: Bench, point: 
 @pytest.mark.parametrize("point", ["flight.info", "flight.get"])
 def test_a_flight_scan_that_stands_still_is_read_again(bench: Bench, point: str) -> None:
     bench.emulator.faults.add(Rule(point=point, action="hang", nth=2, args={"seconds": 4}))
-    with within(8):
+    with within(4):
         assert Read(bench, "flight", connection=quick(bench)).rows() == EXPECTED
     assert bench.fired(point) == 1
 
@@ -381,6 +383,65 @@ def test_a_deaf_frontend_ends_a_flight_read_in_time(bench: Bench) -> None:
         proxy.deaf = True
         with within(20), pytest.raises((ConnectError, DeadlineExceeded)):
             read.rows()
+
+
+# ------------------------------------------------------------------------------------- flight
+
+
+def test_flight_locations_are_reached_by_the_host_map(bench: Bench) -> None:
+    with contextlib.ExitStack() as stack:
+        proxies = [stack.enter_context(TcpProxy(target)) for target in bench.emulator.be_flight]
+        mapped = {
+            f"{host}:{port}": proxy.address
+            for (host, port), proxy in zip(bench.emulator.be_flight, proxies, strict=True)
+        }
+        assert Read(bench, "flight", connection=quick(bench, host_map=mapped)).rows() == EXPECTED
+        assert sum(proxy.passed for proxy in proxies) > 8 * ROWS / 2
+
+
+def test_a_deaf_backend_ends_a_flight_read_in_time(bench: Bench) -> None:
+    with contextlib.ExitStack() as stack:
+        proxies = [stack.enter_context(TcpProxy(target)) for target in bench.emulator.be_flight]
+        mapped = {
+            f"{host}:{port}": proxy.address
+            for (host, port), proxy in zip(bench.emulator.be_flight, proxies, strict=True)
+        }
+        for proxy in proxies:
+            proxy.deaf = True
+        connection = replace(quick(bench, host_map=mapped), retries=1)
+        with within(10), pytest.raises(DorisError) as failure:
+            Read(bench, "flight", connection=connection).rows()
+        assert failure.value.retryable
+
+
+def test_a_message_beyond_the_limit_names_the_option(bench: Bench) -> None:
+    connection = replace(bench.connection, retries=0)
+    read = Read(bench, "flight", connection=connection, flight_message_bytes=512)
+    with pytest.raises(DorisError) as failure:
+        read.rows()
+    assert "flight_message_bytes" in str(failure.value)
+
+
+def test_the_endpoints_of_a_query_are_fetched_in_parallel(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    threads: set[str] = set()
+    fetch = FlightSession.fetch
+
+    def noted(self: FlightSession, *arguments: Any) -> Any:
+        threads.add(threading.current_thread().name)
+        return fetch(self, *arguments)
+
+    monkeypatch.setattr(FlightSession, "fetch", noted)
+    options = ReadOptions(prefetch=False)
+    planner = Planner(ReadContext(connection=bench.connection, options=options))
+    query = f"SELECT id FROM {bench.table.sql()}"
+    plan = planner.plan(ReadRequest(query=query)).plan
+    reader = StretchReader(bench.connection, options, plan, ReadMetrics())
+    with contextlib.closing(reader):
+        rows = [one for batch in reader.statement() for one in batch.column(0).to_pylist()]
+    assert sorted(rows) == EXPECTED
+    assert len([name for name in threads if name.startswith("flight-")]) > 1
 
 
 # ------------------------------------------------------------------------------- consistency
