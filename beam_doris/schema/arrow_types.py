@@ -41,6 +41,8 @@ DECIMAL(39, 0) after a journey as bytes.
 
 from __future__ import annotations
 
+import functools
+
 import pyarrow as pa
 
 from beam_doris.errors import TypeMappingError
@@ -132,8 +134,14 @@ def doris_type_of(field: pa.Field) -> DorisType:
     """
     stated = (field.metadata or {}).get(TYPE_KEY)
     if stated is not None:
-        return parse_type(stated.decode())
+        return _stated(stated)
     return infer_type(field.type, field.name)
+
+
+@functools.lru_cache(maxsize=1024)
+def _stated(text: bytes) -> DorisType:
+    """Asked for every column of every batch."""
+    return parse_type(text.decode())
 
 
 def columns_of(schema: pa.Schema) -> tuple[Column, ...]:
