@@ -147,6 +147,8 @@ def run(bench: Bench, properties: dict[str, str], seen: Observed) -> Observed:
         with contextlib.closing(reader):
             for number, group in enumerate(planned.plan.tablets.groups):
                 for batch in reader.tablets(number, range(len(group.tablets))):
+                    # a consumer that gains by fetching ahead
+                    time.sleep(0.01)
                     seen.batches.append(batch.num_rows)
                     seen.rows += batch.column("id").to_pylist()
     except DorisError as error:
@@ -198,7 +200,11 @@ def test_a_key_has_its_effect(
 
 
 def test_the_queue_has_the_size_that_is_asked_for(bench: Bench, watch: Observed) -> None:
-    keys = {"doris.deserialize.arrow.async": "true", "doris.deserialize.queue.size": "3"}
+    keys = {
+        "doris.deserialize.arrow.async": "true",
+        "doris.deserialize.queue.size": "3",
+        "doris.batch.size": "20",
+    }
     assert {batches for batches, _ in run(bench, keys, watch).queues} == {3}
 
 
