@@ -204,7 +204,7 @@ def enrichment(bench: Bench, cache: str, **options: Any) -> EnrichFromDoris:
 
 def batched(bench: Bench, rounds: int, quick: bool) -> Result:
     """One query for a batch by one query for each element, without a cache."""
-    many, few = (2000, 50) if quick else (16_384, 400)
+    many, few = (2000, 50) if quick else (8192, 200)
     ours, reference = in_turn(
         lambda: run_pipeline(range(many), enrichment(bench, "none")),
         lambda: run_pipeline(range(few), beam.ParDo(OneByOne(bench.port))),
@@ -296,7 +296,7 @@ def _handler(bench: Bench) -> beam.PTransform:
 
 def in_memory(bench: Bench, quick: bool) -> list[Result]:
     """Joins that need no server, by a DoFn that joins with a dict."""
-    count = 20_000 if quick else 400_000
+    count = 20_000 if quick else 200_000
     _TABLE.update(bench.rows())
     hot = 1000
     keys = [key % hot for key in range(count)]

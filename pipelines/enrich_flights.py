@@ -46,7 +46,7 @@ from beam_doris.beam_support.metrics import (
     LOOKUP_LOADS,
     LOOKUP_MATCHED,
 )
-from beam_doris.lookup.transform import EnrichFromDoris
+from beam_doris.lookup import EnrichFromDoris
 from pipelines.demo import data, tables, verify
 from pipelines.demo.tables import DATABASE, Sql
 

@@ -21,20 +21,31 @@ from __future__ import annotations
 import collections
 import datetime
 import os
+from collections.abc import Iterator
 from decimal import Decimal
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import apache_beam as beam
 import pyarrow as pa
-from hypothesis import given, settings
+import pymysql
+import pytest
+from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
+from beam_doris.beam_support.client_pool import drop_clients
 from beam_doris.lookup.join import named_tuple
+from beam_doris.lookup.reader import LookupReader
 from beam_doris.lookup.spec import Cache, Join, Matches
+from beam_doris.options.connection import DorisConnection
 from beam_doris.options.lookup import LookupOptions
 from beam_doris.schema.python_values import to_dicts
+from tests.beam.cluster import Cluster
 from tests.unit.lookup_bench import DuckSource, database, enrich, spec_of
 
+if TYPE_CHECKING:
+    from beam_doris.emulator import Emulator
+
+CLUSTER_EXAMPLES = int(os.environ.get("LOOKUP_CLUSTER_EXAMPLES", "30"))
 EXAMPLES = int(os.environ.get("LOOKUP_EXAMPLES", "1000"))
 
 # few values of each type, so that keys meet; each with neighbours that must not match
@@ -94,6 +105,45 @@ def test_join_is_that_of_duckdb(case: Case) -> None:
     assert _ours(DUCKDB, case) == _theirs(DUCKDB, case)
 
 
+@pytest.fixture(scope="module")
+def cluster(emulator: Emulator) -> Iterator[Cluster]:
+    drop_clients()
+    made = Cluster(emulator)
+    made.sql("CREATE DATABASE main")
+    yield made
+    drop_clients()
+
+
+@settings(
+    max_examples=CLUSTER_EXAMPLES,
+    deadline=None,
+    database=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+)
+@given(case=cases())
+def test_join_over_a_cluster_is_that_of_duckdb(cluster: Cluster, case: Case) -> None:
+    # the test's own client has no literal for infinity
+    assume(float("inf") not in [value for row in case["dim"] for value in row])
+    _fill(DUCKDB, case)
+    with (
+        pymysql.connect(
+            host="127.0.0.1", port=cluster.ready["fe_mysql"], user="root", autocommit=True
+        ) as session,
+        session.cursor() as cursor,
+    ):
+        columns = ", ".join(f"{name} {text}" for name, text in case["keys"].items())
+        cursor.execute("DROP TABLE IF EXISTS main.dim")
+        cursor.execute(
+            f"CREATE TABLE main.dim (id INT, {columns}, v INT, w VARCHAR(9)) DUPLICATE KEY(id) "
+            "DISTRIBUTED BY HASH(id) BUCKETS 2 PROPERTIES ('replication_num' = '1')"
+        )
+        if case["dim"]:
+            marks = ", ".join(["%s"] * (len(case["dim"][0]) + 1))
+            rows = [(number, *row) for number, row in enumerate(case["dim"])]
+            cursor.executemany(f"INSERT INTO main.dim VALUES ({marks})", rows)
+    assert _ours(DUCKDB, case, cluster.doris) == _theirs(DUCKDB, case)
+
+
 def _fill(duck: Any, case: Case) -> None:
     keys = case["keys"]
     columns = ", ".join(f"{name} {DUCK.get(text, text)}" for name, text in keys.items())
@@ -107,9 +157,10 @@ def _fill(duck: Any, case: Case) -> None:
             duck.execute(f"INSERT INTO {table} VALUES {marks}", [v for row in rows for v in row])
 
 
-def _ours(duck: Any, case: Case) -> collections.Counter[Any]:
+def _ours(duck: Any, case: Case, doris: DorisConnection | None = None) -> collections.Counter[Any]:
     clash = case["clash"]
     rule = "error" if clash == "none" else clash
+    more: dict[str, Any] = {} if doris is None else {"connection": doris}
     spec = spec_of(
         case["keys"],
         {"v": "INT", "w": "VARCHAR(20)"},
@@ -122,6 +173,7 @@ def _ours(duck: Any, case: Case) -> collections.Counter[Any]:
             parallel=case["parallel"],
         ),
         prefix="p_" if clash == "prefix:p_" else "",
+        **more,
     )
     side = "side" if clash == "none" else "w"
     names = ("n", *spec.fields, side)
@@ -136,7 +188,7 @@ def _ours(duck: Any, case: Case) -> collections.Counter[Any]:
         elements = _batches(dicts, case)
     good, bad = enrich(
         spec,
-        DuckSource(spec, duck),
+        DuckSource(spec, duck) if doris is None else LookupReader(spec),
         elements,
         join=case["join"],
         on_clash=rule,
