@@ -7,7 +7,7 @@ export PYTHONUNBUFFERED := 1
 # The tests measure nothing that gains from a worker's own threads; two cores are enough.
 export OMP_NUM_THREADS ?= 2
 
-.PHONY: help demo test lint types layers unit conformance interop bench test-jvm-short test-crash test-crash-mutants format clean
+.PHONY: help demo test lint types layers unit conformance interop bench test-jvm-short test-runners test-crash test-crash-mutants format clean
 
 help: ## Show this list
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -42,6 +42,10 @@ test-jvm-short: $(VENV)/.interop ## A short form of interop, in at most 10 minut
 
 bench: $(STAMP) ## Ours against the raw wire and rivals -> build/bench.json
 	$(BIN)/python -m benchmarks
+
+test-runners: $(STAMP) ## What Beam's runners do, and the connector on them; Prism too, which Go builds once
+	$(BIN)/python -m tests.runners.prism --if-possible
+	BEAM_DORIS_RUNNERS=all $(BIN)/python -m pytest tests/runners
 
 test-crash: $(STAMP) ## Kill pipelines at every point of a load's life -> build/crash.json; SEEDS=5 PRISM=/path/to/prism
 	$(BIN)/python -m tests.crash --seeds $(or $(SEEDS),1) $(if $(PRISM),--prism $(PRISM))

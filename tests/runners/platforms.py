@@ -52,6 +52,8 @@ class Platform(enum.Enum):
         return 2 if self in (Platform.THREADS, Platform.PROCESSES) else 1
 
 
+# a list of installed packages, which takes longer than most of the tests
+NO_FREEZE = "disable_logging_submission_environment"
 # what takes long is left to `make test-runners`
 EVERYTHING = os.environ.get("BEAM_DORIS_RUNNERS") == "all"
 LONG = pytest.mark.skipif(not EVERYTHING, reason="takes long: make test-runners")
@@ -83,7 +85,12 @@ class Runners:
         """A pipeline on the runner; Prism's worker is a thread of this process by default."""
         if platform is Platform.PRISM:
             endpoint = self._prism().endpoint
-            options = {"environment_type": "LOOPBACK", "job_endpoint": endpoint, **options}
+            options = {
+                "environment_type": "LOOPBACK",
+                "job_endpoint": endpoint,
+                "experiments": [NO_FREEZE],
+                **options,
+            }
             return beam.Pipeline(runner=PrismRunner(), options=PipelineOptions([], **options))
         if platform is Platform.DIRECT:
             options = {"prism_location": NO_DOWNLOAD, **options}

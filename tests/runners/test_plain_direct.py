@@ -73,6 +73,16 @@ def test_with_a_timer_no_splittable_dofn_runs(runners: Runners, diary: Diary) ->
     assert diary.of("out") == []
 
 
+def test_with_a_timer_no_shuffle_behind_it_runs(runners: Runners, diary: Diary) -> None:
+    pipeline = runners.pipeline(Platform.DIRECT)
+    late = _with_timer(pipeline | beam.Create(range(20)))
+    _ = late | beam.Reshuffle() | beam.ParDo(stages.Note(diary, "out"))
+    # the old runner holds no watermark for the timer: the shuffle is over when it fires
+    with pytest.raises(AssertionError):
+        pipeline.run().wait_until_finish()
+    assert diary.of("out") == []
+
+
 @on(Platform.IN_MEMORY, Platform.PRISM)
 def test_runners_that_are_named_run_timers_beside_splittable_dofns(
     runners: Runners, platform: Platform, diary: Diary

@@ -89,6 +89,6 @@ def test_an_unbounded_source_runs_to_its_end(
 def test_only_prism_splits_what_makes_slow_progress(
     runners: Runners, platform: Platform, diary: Diary
 ) -> None:
-    claims = stages.Claims(diary, pause=0.1)
-    assert _claim(runners.pipeline(platform), diary, claims, 15) == list(range(15))
+    claims = stages.Claims(diary, pause=0.25)
+    assert _claim(runners.pipeline(platform), diary, claims, 6) == list(range(6))
     assert (len(diary.of("attempt")) > 1) == (platform is Platform.PRISM)

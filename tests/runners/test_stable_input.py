@@ -35,7 +35,7 @@ from beam_doris.options.connection import DorisConnection
 from beam_doris.write.sink import WriteToDoris
 from tests.beam.endless import Stream
 from tests.runners.captured_job import REFUSAL, CapturingJobServer, stable_steps
-from tests.runners.platforms import Platform, Runners
+from tests.runners.platforms import NO_FREEZE, Platform, Runners
 
 URN = "beam_doris:test:stable:v1"
 _FLINK = ("--runner=FlinkRunner", "--streaming", "--checkpointing_interval=1000")
@@ -80,7 +80,8 @@ def _submitted(flags: tuple[str, ...], build: Any) -> Any:
     with CapturingJobServer() as server:
         # workers that are never asked for, as the job is refused
         workers = ("--environment_type=EXTERNAL", "--environment_config=localhost:1")
-        options = [*flags, f"--job_endpoint={server.endpoint}", *workers]
+        server_flags = (f"--job_endpoint={server.endpoint}", f"--experiments={NO_FREEZE}")
+        options = [*flags, *server_flags, *workers]
         pipeline = beam.Pipeline(options=PipelineOptions(options))
         build(pipeline)
         with pytest.raises(Exception, match=REFUSAL):
