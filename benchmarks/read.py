@@ -57,9 +57,9 @@ def run(quick: bool) -> list[Result]:
         results += _arrow(peers, ReadProtocol.THRIFT, _BARE_THRIFT, rounds)
         results += read_pipelines.split_overhead(scan_of(peers, ReadProtocol.FLIGHT), rounds)
         results += [_memory(peers, protocol) for protocol in ("flight", "thrift")]
-    with Peers(tablet_rows=rows // TABLETS // 10, tablets=TABLETS, backends=BACKENDS) as peers:
+    with Peers(tablet_rows=rows // TABLETS // 20, tablets=TABLETS, backends=BACKENDS) as peers:
         results += _python_values(peers, min(rounds, 3))
-        results.append(_wide(peers, rows // TABLETS // 10, rounds))
+        results.append(_wide(peers, rows // TABLETS // 20, rounds))
     return results + read_rivals.run(quick)
 
 
