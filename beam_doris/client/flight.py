@@ -207,7 +207,7 @@ class FlightSession:
     def _open(self, deadline: Deadline) -> None:
         if self._client is not None:
             return
-        ring = self._nodes()
+        ring = self._nodes(deadline)
         failure: DorisError | None = None
         timeouts = self.connection.timeouts
         for node in ring.candidates():
@@ -264,9 +264,9 @@ class FlightSession:
         headers = [self._token] if token and self._token else []
         return pf.FlightCallOptions(timeout=deadline.cap(1e6, "a Flight call"), headers=headers)
 
-    def _nodes(self) -> NodeRing:
+    def _nodes(self, deadline: Deadline | None = None) -> NodeRing:
         if self._ring is None:
-            nodes = self._discover()
+            nodes = self._discover(deadline)
             if not nodes:
                 raise NotFoundError(
                     "no frontend offers Arrow Flight",
@@ -275,11 +275,11 @@ class FlightSession:
             self._ring = NodeRing(nodes, clock=self._clock)
         return self._ring
 
-    def _discover(self) -> tuple[Node, ...]:
+    def _discover(self, deadline: Deadline | None) -> tuple[Node, ...]:
         if self._frontend is not None:
-            return flight_nodes(self.connection, self._frontend)
+            return flight_nodes(self.connection, self._frontend, deadline)
         with Frontend(self.connection, clock=self._clock) as frontend:
-            return flight_nodes(self.connection, frontend)
+            return flight_nodes(self.connection, frontend, deadline)
 
     def close(self) -> None:
         """Ends the session on the server, then the connection; never raises for the network."""

@@ -262,13 +262,13 @@ class Frontend:
             except (AuthError, QueryError):
                 raise refused from None
 
-    def known_frontends(self) -> tuple[FrontendInfo, ...]:
+    def known_frontends(self, *, deadline: Deadline | None = None) -> tuple[FrontendInfo, ...]:
         """As `frontends`, from an answer that is at most half a minute old."""
         with self._lock:
             listed_at, listed = self._listed
             if listed and self._clock() - listed_at < _LIST_FRESH:
                 return listed
-        found = self.frontends()
+        found = self.frontends(deadline=deadline)
         with self._lock:
             self._listed = (self._clock(), found)
         return found

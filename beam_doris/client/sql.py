@@ -179,7 +179,7 @@ class SqlClient:
         return self._session
 
     def _open(self, deadline: Deadline) -> _Session:
-        ring = self._nodes()
+        ring = self._nodes(deadline)
         failure: ConnectError | None = None
         timeout = self.connection.timeouts.connect.total_seconds()
         for node in ring.candidates():
@@ -196,9 +196,9 @@ class SqlClient:
         assert failure is not None
         raise failure
 
-    def _nodes(self) -> NodeRing:
+    def _nodes(self, deadline: Deadline | None = None) -> NodeRing:
         if self._ring is None:
-            nodes = self._discover()
+            nodes = self._discover(deadline)
             if not nodes:
                 raise NotFoundError(
                     "the SQL port of the frontends is not known",
@@ -207,13 +207,13 @@ class SqlClient:
             self._ring = NodeRing(nodes, clock=self._clock)
         return self._ring
 
-    def _discover(self) -> tuple[Node, ...]:
+    def _discover(self, deadline: Deadline | None) -> tuple[Node, ...]:
         if self.connection.sql_nodes:
             return self.connection.sql_nodes
         if self._frontend is not None:
-            return sql_nodes(self.connection, self._frontend)
+            return sql_nodes(self.connection, self._frontend, deadline)
         with Frontend(self.connection, transport=self._transport, clock=self._clock) as frontend:
-            return sql_nodes(self.connection, frontend)
+            return sql_nodes(self.connection, frontend, deadline)
 
     def _default(self, deadline: Deadline | None) -> Deadline:
         return deadline or Deadline.after(self.connection.timeouts.query, self._clock)

@@ -22,6 +22,7 @@ import logging
 from collections.abc import Callable
 
 from beam_doris.client.contracts import FrontendInfo
+from beam_doris.client.deadline import Deadline
 from beam_doris.client.frontend import Frontend
 from beam_doris.errors import PermanentError
 from beam_doris.options.connection import DorisConnection, Node
@@ -29,20 +30,26 @@ from beam_doris.options.connection import DorisConnection, Node
 logger = logging.getLogger(__name__)
 
 
-def sql_nodes(connection: DorisConnection, frontend: Frontend) -> tuple[Node, ...]:
+def sql_nodes(
+    connection: DorisConnection, frontend: Frontend, deadline: Deadline | None = None
+) -> tuple[Node, ...]:
     """The frontends' SQL addresses; empty when they cannot be found out."""
-    return connection.sql_nodes or _discovered(frontend, lambda found: found.query_port)
+    return connection.sql_nodes or _discovered(frontend, lambda found: found.query_port, deadline)
 
 
-def flight_nodes(connection: DorisConnection, frontend: Frontend) -> tuple[Node, ...]:
+def flight_nodes(
+    connection: DorisConnection, frontend: Frontend, deadline: Deadline | None = None
+) -> tuple[Node, ...]:
     """The frontends' Arrow Flight addresses; empty when Flight is off, or cannot be found out."""
     if connection.flight_port is not None:
         return tuple(Node(node.host, connection.flight_port) for node in connection.frontends)
-    return _discovered(frontend, lambda found: found.flight_port)
+    return _discovered(frontend, lambda found: found.flight_port, deadline)
 
 
 def _discovered(
-    frontend: Frontend, port_of: Callable[[FrontendInfo], int | None]
+    frontend: Frontend,
+    port_of: Callable[[FrontendInfo], int | None],
+    deadline: Deadline | None,
 ) -> tuple[Node, ...]:
     """The listed nodes that are alive, then the configured hosts with the same ports.
 
@@ -50,7 +57,7 @@ def _discovered(
     here; the configured hosts certainly are.
     """
     try:
-        listed = frontend.known_frontends()
+        listed = frontend.known_frontends(deadline=deadline)
     except PermanentError as error:
         logger.info("the frontends' ports are not told: %s", error.message)
         return ()
