@@ -28,6 +28,7 @@ from beam_doris.errors import ConfigError
 from beam_doris.options.bad_rows import BadRows
 from beam_doris.options.csv_dialect import CsvDialect
 from beam_doris.options.delivery import StreamBuffer, TransactionBudget
+from beam_doris.options.many_tables import ManyTables
 
 _MIB = 1024 * 1024
 _GIB = 1024 * _MIB
@@ -192,6 +193,7 @@ class WriteOptions:
         stream: How unbounded input is gathered into loads.
         budget: What the server allows to stay uncommitted.
         bad_rows: What may be spent on rows that the table refuses.
+        many_tables: What a sink that writes many tables may hold.
     """
 
     mode: WriteMode = field(default_factory=lambda: TwoPhaseCommit(explicit=False))
@@ -211,6 +213,7 @@ class WriteOptions:
     stream: StreamBuffer = field(default_factory=StreamBuffer)
     budget: TransactionBudget = field(default_factory=TransactionBudget)
     bad_rows: BadRows = field(default_factory=BadRows)
+    many_tables: ManyTables = field(default_factory=ManyTables)
 
     def __post_init__(self) -> None:
         problems = []

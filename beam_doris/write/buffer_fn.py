@@ -203,9 +203,9 @@ class BufferFn(beam.DoFn):
             sent = send_chunks(job, loader, group, place)
             report.add(sent.report)
             loads += sent.loads
-        tokens = [load for load in loads if isinstance(load, LoadToken)]
-        if len(turns) > 1 and tokens:
-            loads = [chained(tokens)]  # rows of equal keys must not overtake each other
+        made = [load for load in loads if isinstance(load, LoadToken)]
+        if len(turns) > 1 and made:
+            loads = [chained(made)]  # rows of equal keys must not overtake each other
         # a number is never used for other rows, even if all of its own were refused
         return loads, len(groups)
 

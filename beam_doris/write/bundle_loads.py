@@ -27,8 +27,9 @@ from typing import TypeAlias
 from beam_doris.client.contracts import LoadRequest, LoadResult
 from beam_doris.client.labels import load_label, new_nonce
 from beam_doris.client.stream_load import OpenLoad, StreamLoader
-from beam_doris.errors import DorisError, RejectedRowsError
+from beam_doris.errors import DorisError, RejectedRowsError, TooManyTransactionsError
 from beam_doris.options.table_id import TableId
+from beam_doris.write.budget import check_budget, over_budget
 from beam_doris.write.chunks import (
     columns_of_chunk,
     job_for,
@@ -42,6 +43,7 @@ from beam_doris.write.kept_chunks import KeptChunks, keeper_for
 from beam_doris.write.key_turns import ChunkTurns
 from beam_doris.write.load_report import LoadReport
 from beam_doris.write.token import LoadToken, chained
+from beam_doris.write.waiting_chunks import WaitingChunks
 
 _log = logging.getLogger(__name__)
 
@@ -120,16 +122,33 @@ class BundleLoads:
         self._done: list[LoadToken] = []
         self._turns = ChunkTurns(job)
         self._in_order: set[TableId] = set()
+        many = job.options.many_tables
+        self._max_open = many.max_open_loads if job.destinations is not None else None
+        self._waiting: WaitingChunks[_Key] | None = None
+        if job.destinations is not None and unit is None:
+            self._waiting = WaitingChunks(many.max_bytes)
         self.report = LoadReport()
         self.aborted = 0
 
     def write(self, chunk: Chunk) -> None:
-        """Streams one chunk into the open load of its table and columns."""
+        """Takes one chunk: streams it into the open load of its table and columns.
+
+        In a sink that writes many tables it waits first, so that a table does not need a load of
+        its own for each few rows.
+        """
         key = table_of(self._job, chunk), columns_of_chunk(chunk)
         if self._turns.begins(chunk):
             self._end_turn(key[0])
+        if self._waiting is None:
+            self._stream(key, chunk)
+            return
+        for leaving in self._waiting.add(key, chunk):
+            self._stream((table_of(self._job, leaving), columns_of_chunk(leaving)), leaving)
+
+    def _stream(self, key: _Key, chunk: Chunk) -> None:
         load = self._open.get(key)
         if load is None:
+            self._make_room()
             load = self._open[key] = self._begin(key[0], chunk)
             self.report.most_open = max(self.report.most_open, len(self._open))
         try:
@@ -142,6 +161,9 @@ class BundleLoads:
 
     def finish(self) -> list[LoadToken]:
         """Ends every open load and hands out the tokens of all; nothing is ours to abort then."""
+        if self._waiting is not None:
+            for key in self._waiting.waiting():
+                self._drain(key)
         for key in list(self._open):
             self._finish(key)
         tokens, self._done = self._chained(), []
@@ -152,8 +174,24 @@ class BundleLoads:
     def _end_turn(self, table: TableId) -> None:
         """What was written so far is committed before what comes."""
         self._in_order.add(table)
+        if self._waiting is not None:
+            for key in [key for key in self._waiting.waiting() if key[0] == table]:
+                self._drain(key)
         for key in [key for key in self._open if key[0] == table]:
             self._finish(key)
+
+    def _drain(self, key: _Key) -> None:
+        """Sends what waits for a load, and ends it."""
+        assert self._waiting is not None
+        for chunk in self._waiting.take(key):
+            self._stream(key, chunk)
+        if key in self._open:
+            self._finish(key)
+
+    def _make_room(self) -> None:
+        """Ends the largest load where as many are open as may be."""
+        if self._max_open is not None and len(self._open) >= self._max_open:
+            self._finish(max(self._open, key=lambda key: self._open[key].bytes))
 
     def _chained(self) -> list[LoadToken]:
         """The tokens; those of a table whose loads must keep their order as one."""
@@ -196,8 +234,15 @@ class BundleLoads:
             gzip=job.options.compress,
             deadline=job.options.load_timeout,
             retries=job.options.retries,
+            await_slot=check_budget(self._job, self._done, len(self._open)),
         )
-        return _Load(name, body, self._loader.open(request), keeper_for(job))
+        try:
+            stream = self._loader.open(request)
+        except TooManyTransactionsError as error:
+            if request.await_slot:
+                raise
+            raise over_budget(job, error) from error
+        return _Load(name, body, stream, keeper_for(job))
 
     def _name(self) -> tuple[str | int, ...]:
         """What makes the next label unique within run and table."""

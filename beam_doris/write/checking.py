@@ -104,6 +104,8 @@ def check_elements(job: WriteJob, element_type: object) -> Hint:
     Raises:
         ConfigError: everything that is wrong, at once.
     """
+    if job.destinations is not None:
+        return Hint()  # each table has columns of its own
     problems = Problems(SUBJECT)
     hint = problems.attempt(lambda: hint_of(element_type)) or Hint()
     options = job.options

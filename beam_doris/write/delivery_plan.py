@@ -50,7 +50,7 @@ _LOOSE = "streaming_mode_at_least_once"
 _BY_COMMIT = {
     CommitStage.STABLE: (Setting.FLINK_BATCH, Setting.FLINK_STREAM),
     CommitStage.GROUPED: (Setting.SPARK_BATCH, Setting.SPARK_STREAM),
-    CommitStage.RESHUFFLE: (Setting.PRISM_BATCH, Setting.PRISM_STREAM),
+    CommitStage.RESHUFFLE: (Setting.DATAFLOW_BATCH, Setting.DATAFLOW_STREAM),
 }
 
 
@@ -117,7 +117,7 @@ def plan_delivery(
         problems.add(
             "DirectRunner runs a pipeline with processing-time timers, which gathering unbounded "
             "input needs, on an old runner without splittable DoFns: name the runner, "
-            "--runner=FnApiRunner or --runner=PrismRunner"
+            "--runner=FnApiRunner"
         )
     problems.extend(_expiry_problems(pipeline, setting, options, streaming))
     problems.raise_if_any()

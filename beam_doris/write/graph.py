@@ -26,21 +26,23 @@ import apache_beam as beam
 from apache_beam import pvalue
 from apache_beam.typehints import KV, Tuple
 
+from beam_doris.beam_support.client_pool import shared_client
 from beam_doris.beam_support.stable_input import StableInputParDo
 from beam_doris.options.writing import TwoPhaseCommit
 from beam_doris.schema.table_schema import TableModel, TableSchema
 from beam_doris.write.buffer_fn import BufferFn, StreamingBufferFn
-from beam_doris.write.checking import fetch_schema
+from beam_doris.write.chunks import table_of
 from beam_doris.write.commit_fn import CommitFn, GroupedCommitFn
 from beam_doris.write.delivery_plan import DeliveryPlan, uses_state
 from beam_doris.write.encoding import Chunk
 from beam_doris.write.guarantees import CommitStage
 from beam_doris.write.job import RawLines, WriteJob
-from beam_doris.write.load_fn import EarlyCommittingLoadFn, LoadFn
+from beam_doris.write.load_fn import EarlyCommittingLoadFn, HoldingLoadFn, LoadFn
 from beam_doris.write.load_outputs import FAILED
 from beam_doris.write.one_phase_fn import OnePhaseLoadFn
 from beam_doris.write.ordered_commit import OrderedCommitFn, commit_key
 from beam_doris.write.result import FailedRow
+from beam_doris.write.schemas import TableSchemas
 from beam_doris.write.sharding import split_by_shard
 from beam_doris.write.stored import pack_chunk
 from beam_doris.write.token import CommittedLoad, LoadToken
@@ -53,26 +55,22 @@ class ShardFn(beam.DoFn):
 
     def __init__(self, job: WriteJob) -> None:
         self._job = job
-        self._schema: TableSchema | None = job.schema
-
-    def setup(self) -> None:
-        """Asks for the table's keys where they are not known."""
-        if self._schema is None:
-            self._schema = fetch_schema(self._job.connection, self._job.table)
 
     def process(self, chunk: Chunk) -> Iterator[tuple[tuple[str, int], bytes]]:
         """One element for each shard that the chunk has rows of.
 
         Raw lines are not looked into: all of them are one shard, and keep their order.
         """
-        table = str(self._job.table)
+        table = table_of(self._job, chunk)
         if isinstance(chunk, RawLines):
-            yield (table, 0), pack_chunk(chunk)
+            yield (str(table), 0), pack_chunk(chunk)
             return
-        assert self._schema is not None
+        schema = self._job.schema
+        if schema is None:
+            schema = shared_client(TableSchemas, self._job.connection).of(table)
         shards = self._job.options.stream.shards
-        for shard, part in split_by_shard(chunk, shard_columns(self._schema), shards):
-            yield (table, shard), pack_chunk(part)
+        for shard, part in split_by_shard(chunk, shard_columns(schema), shards):
+            yield (str(table), shard), pack_chunk(part)
 
 
 def shard_columns(schema: TableSchema) -> tuple[str, ...]:
@@ -101,7 +99,7 @@ def load_and_commit(chunks: pvalue.PCollection, job: WriteJob, plan: DeliveryPla
         )
         load_fn: beam.DoFn = StreamingBufferFn(job) if plan.streaming else BufferFn(job)
     elif two_phase:
-        load_fn = EarlyCommittingLoadFn(job) if plan.early_commit else LoadFn(job)
+        load_fn = _load_fn(job, plan)
     else:
         load_fn = OnePhaseLoadFn(job)
     loaded = LoadToken if two_phase else CommittedLoad
@@ -109,6 +107,12 @@ def load_and_commit(chunks: pvalue.PCollection, job: WriteJob, plan: DeliveryPla
     loads, failed = chunks | "Load" >> step.with_outputs(FAILED, main="loads")
     failed.element_type = FailedRow
     return Written(commit(loads, job, plan) if two_phase else loads, failed)
+
+
+def _load_fn(job: WriteJob, plan: DeliveryPlan) -> LoadFn:
+    if plan.early_commit:
+        return EarlyCommittingLoadFn(job)
+    return HoldingLoadFn(job) if plan.commit is CommitStage.GROUPED else LoadFn(job)
 
 
 def commit(tokens: pvalue.PCollection, job: WriteJob, plan: DeliveryPlan) -> pvalue.PCollection:

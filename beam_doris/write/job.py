@@ -26,7 +26,9 @@ from beam_doris.options.connection import DorisConnection
 from beam_doris.options.table_id import TableId
 from beam_doris.options.writing import WriteOptions
 from beam_doris.schema.table_schema import TableSchema
+from beam_doris.write.destinations import Destinations
 from beam_doris.write.row_changes import RowChanges
+from beam_doris.write.table_setup import CreateTable
 
 
 class OnRowError(enum.Enum):
@@ -63,6 +65,8 @@ class WriteJob:
         options: Tuning.
         on_row_error: What becomes of bad elements.
         changes: How rows change the table.
+        destinations: How elements tell their tables, where there are many.
+        create: How a missing table is created.
         repeatable: The user named the run, so that the whole of it may be repeated.
     """
 
@@ -75,6 +79,8 @@ class WriteJob:
     options: WriteOptions
     on_row_error: OnRowError
     changes: RowChanges = field(default_factory=RowChanges)
+    destinations: Destinations | None = None
+    create: CreateTable | None = None
     repeatable: bool = False
 
     @property

@@ -103,9 +103,19 @@ class QueuedLoads:
         pending = self._pending.setdefault(key, _Pending())
         pending.add(chunk)
         limits = self._limits
+        if self._job.destinations is not None:
+            self._make_room()
         old = time.monotonic() - pending.since >= limits.interval.total_seconds()
-        if pending.rows >= limits.max_rows or pending.bytes >= limits.max_bytes or old:
+        full = pending.rows >= limits.max_rows or pending.bytes >= limits.max_bytes or old
+        if full and key in self._pending:
             self._submit(key[0], self._pending.pop(key).chunks)
+
+    def _make_room(self) -> None:
+        """Sends the largest where all tables together wait with too much."""
+        most = self._job.options.many_tables.max_bytes
+        while sum(pending.bytes for pending in self._pending.values()) > most:
+            largest = max(self._pending, key=lambda key: self._pending[key].bytes)
+            self._submit(largest[0], self._pending.pop(largest).chunks)
 
     def _end_turn(self, table: TableId) -> None:
         """What was written so far is visible before what comes is sent."""

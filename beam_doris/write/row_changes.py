@@ -29,7 +29,7 @@ Case does not matter.
 from __future__ import annotations
 
 import enum
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -154,6 +154,7 @@ class ChangePlan:
         sequence_name: What the sequence is carried as; None without.
         extra: Columns that loads carry and the table does not have.
         ignore_update_before: Images before an update are dropped.
+        left_out: Fields that are not written: the table's name is made of them.
     """
 
     changes: RowChanges
@@ -161,10 +162,26 @@ class ChangePlan:
     sequence_name: str | None
     extra: Mapping[str, Column]
     ignore_update_before: bool
+    left_out: frozenset[str] = frozenset()
 
     @staticmethod
-    def of(changes: RowChanges, options: WriteOptions, schema: TableSchema) -> ChangePlan:
-        """The plan for a table that was checked."""
+    def of(
+        changes: RowChanges,
+        options: WriteOptions,
+        schema: TableSchema,
+        route_fields: Sequence[str] = (),
+    ) -> ChangePlan:
+        """The plan for a table that was checked.
+
+        Args:
+            changes: What is asked for.
+            options: Of the write.
+            schema: The table.
+            route_fields: What the table's name is made of; where the table has no such column,
+                it is not written.
+        """
+        mapped = any(name.lower() == "columns" for name in options.load_properties)
+        left_out = [name for name in route_fields if schema.find(name) is None and not mapped]
         extra: dict[str, Column] = {}
         name: str | None = None
         if changes.sequence is not None:
@@ -187,7 +204,13 @@ class ChangePlan:
             sequence_name=name,
             extra=extra,
             ignore_update_before=options.ignore_update_before,
+            left_out=frozenset(left_out),
         )
+
+    @property
+    def maps_rows(self) -> bool:
+        """Whether elements are not loaded as they are."""
+        return self.changes.maps_rows or bool(self.left_out)
 
     def headers(self, schema: TableSchema) -> dict[str, str]:
         """The stream-load headers that go with it."""
@@ -203,7 +226,7 @@ class ChangePlan:
         if declared is None:
             return None
         drop = None if self.keep_type else self.changes.change_type
-        names = [name for name in declared if name != drop]
+        names = [name for name in declared if name != drop and name not in self.left_out]
         return (*names, *(name for name in self._added() if name not in names))
 
     def _added(self) -> list[str]:
@@ -219,6 +242,8 @@ class ChangePlan:
             RowEncodingError: it has no change type, or an unknown one.
         """
         made = dict(row)
+        for name in self.left_out:
+            made.pop(name, None)
         field = self.changes.change_type
         if field is not None:
             if callable(field):

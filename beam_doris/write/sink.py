@@ -21,7 +21,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, cast
 
 import apache_beam as beam
 from apache_beam import pvalue
@@ -29,10 +29,13 @@ from apache_beam.transforms.window import GlobalWindows
 
 from beam_doris.beam_support import coders as _coders  # noqa: F401  (registers the batch coder)
 from beam_doris.beam_support.checks import Problems
+from beam_doris.beam_support.client_pool import shared_client
 from beam_doris.client.labels import new_run_id
+from beam_doris.errors import ConfigError, NotFoundError
 from beam_doris.options.connection import DorisConnection
 from beam_doris.options.table_id import TableId
 from beam_doris.options.writing import WriteMode, WriteOptions
+from beam_doris.schema.table_schema import TableSchema
 from beam_doris.write.checking import (
     SUBJECT,
     check_changes,
@@ -42,13 +45,16 @@ from beam_doris.write.checking import (
     run_id_problems,
     table_problems,
 )
-from beam_doris.write.delivery_plan import AUTO, plan_delivery, warnings_of
+from beam_doris.write.delivery_plan import AUTO, DeliveryPlan, plan_delivery, warnings_of
+from beam_doris.write.destinations import MANY, destinations_of
 from beam_doris.write.graph import load_and_commit
 from beam_doris.write.job import OnRowError, WriteJob
 from beam_doris.write.load_outputs import FAILED
 from beam_doris.write.pack_fn import PackFn
 from beam_doris.write.result import FailedRow, WriteResult
 from beam_doris.write.row_changes import RowChanges
+from beam_doris.write.schemas import TableSchemas
+from beam_doris.write.table_setup import CreateTable, TruncateFn, WriteDisposition
 
 _log = logging.getLogger(__name__)
 
@@ -67,7 +73,9 @@ class WriteToDoris(beam.PTransform):
 
     Args:
         connection: The cluster and the credentials.
-        table: `database.table`.
+        table: `database.table`; for many tables a template such as `sales.orders_{country}`, or a
+            callable that takes an element and returns a name, or None where elements are
+            `Routed(table, row)`.
         label_prefix: What every load's label begins with; it tells this job from others.
         columns: The columns that the elements carry; needed for tuples, and for raw lines that do
             not carry all columns in table order.
@@ -75,6 +83,9 @@ class WriteToDoris(beam.PTransform):
         mode: The delivery guarantee, in place of `options.mode`.
         on_row_error: `"fail"`, or `"dead_letter"`: elements that are no rows of the table leave
             through `result.failed_rows`, which you must then store.
+        create: How the table is created if it is missing; without it a missing table is an error.
+        write_disposition: `"append"`, or `"truncate"`: bounded input replaces the rows of the
+            table. It is emptied when the pipeline starts: should it fail, the table stays empty.
         change_type: The field that tells whether an element inserts, updates or deletes, or what
             computes that from an element; see `RowKind` for its values. UNIQUE tables only.
         sequence: The field whose highest value wins among rows of equal keys, or what computes it.
@@ -105,7 +116,7 @@ class WriteToDoris(beam.PTransform):
         self,
         connection: DorisConnection,
         *,
-        table: str | TableId,
+        table: str | TableId | Callable[[Any], Any] | None,
         label_prefix: str,
         columns: Sequence[str] | None = None,
         options: WriteOptions | None = None,
@@ -114,6 +125,8 @@ class WriteToDoris(beam.PTransform):
         change_type: str | Callable[[Any], Any] | None = None,
         sequence: str | Callable[[Any], Any] | None = None,
         partial_columns: bool = False,
+        create: CreateTable | None = None,
+        write_disposition: str | WriteDisposition = WriteDisposition.APPEND,
         validate: bool = True,
         commit: str = AUTO,
         all_or_nothing: bool = False,
@@ -129,7 +142,14 @@ class WriteToDoris(beam.PTransform):
             columns = None
         if columns is not None and not columns:
             problems.add("columns is empty; leave it out to write what the elements carry")
-        table_id = problems.attempt(lambda: TableId.parse(table))
+        destinations = problems.attempt(lambda: destinations_of(table))
+        many = destinations is not None
+        table_id = problems.attempt(lambda: MANY if many else TableId.parse(cast(str, table)))
+        disposition = problems.attempt(lambda: WriteDisposition.parse(write_disposition))
+        if disposition is WriteDisposition.TRUNCATE and many:
+            problems.add("write_disposition='truncate' is for one table, which table= names")
+        if create is not None and not isinstance(create, CreateTable):
+            problems.add("create is a CreateTable(...)")
         policy = problems.attempt(lambda: OnRowError.parse(on_row_error))
         chosen = options if options is not None else WriteOptions()
         if mode is not None:
@@ -140,7 +160,7 @@ class WriteToDoris(beam.PTransform):
         problems.extend(changes.problems(chosen))
         problems.extend(table_problems(table_id))
         problems.extend(run_id_problems(run_id))
-        problems.raise_if_any(table)
+        problems.raise_if_any(None if many else cast(str, table))
         assert table_id is not None
         assert policy is not None
         self._job = WriteJob(
@@ -150,17 +170,34 @@ class WriteToDoris(beam.PTransform):
             run_id=new_run_id() if run_id is None else run_id,
             repeatable=run_id is not None,
             columns=None if columns is None else tuple(columns),
-            schema=fetch_schema(connection, table_id) if validate else None,
+            schema=self._schema_now(connection, table_id, create)
+            if validate and not many
+            else None,
             options=chosen,
             on_row_error=policy,
             changes=changes,
+            destinations=destinations,
+            create=create,
         )
+        self._disposition = disposition
         if self._job.schema is not None:
             check_changes(self._job, self._job.schema)
         self._commit = commit
         self._all_or_nothing = all_or_nothing
         if self._job.columns is not None:
             check_elements(self._job, Any)
+
+    @staticmethod
+    def _schema_now(
+        connection: DorisConnection, table: TableId, create: CreateTable | None
+    ) -> TableSchema | None:
+        """The table's schema; None where it is yet to be created."""
+        if create is None:
+            return fetch_schema(connection, table)
+        try:
+            return shared_client(TableSchemas, connection).of(table)
+        except NotFoundError:
+            return None
 
     @property
     def run_id(self) -> str:
@@ -183,12 +220,28 @@ class WriteToDoris(beam.PTransform):
             _log.warning("%s: %s", job.table, warning)
         if not isinstance(elements.windowing.windowfn, GlobalWindows):
             elements = elements | "Rewindow" >> beam.WindowInto(GlobalWindows())
-        packed = elements | "Pack" >> beam.ParDo(PackFn(job)).with_outputs(FAILED, main="chunks")
+        barrier = self._emptied(elements.pipeline, plan)
+        pack = beam.ParDo(PackFn(job), *barrier).with_outputs(FAILED, main="chunks")
+        packed = elements | "Pack" >> pack
         unpacked = packed[FAILED]
         unpacked.element_type = FailedRow
         written = load_and_commit(packed.chunks, job, plan)
         failed = (unpacked, written.failed) | "Failed" >> beam.Flatten()
         return WriteResult(committed_loads=written.committed, failed_rows=failed)
+
+    def _emptied(self, pipeline: beam.Pipeline, plan: DeliveryPlan) -> list[pvalue.AsList]:
+        """What no row is packed before: the table was emptied."""
+        if self._disposition is not WriteDisposition.TRUNCATE:
+            return []
+        if plan.streaming:
+            raise ConfigError("write_disposition='truncate' is for bounded input", subject=SUBJECT)
+        emptied = (
+            pipeline
+            | "Table" >> beam.Create([str(self._job.table)])
+            | "Truncate" >> beam.ParDo(TruncateFn(self._job.connection))
+            | "Emptied" >> beam.Reshuffle()
+        )
+        return [pvalue.AsList(emptied)]
 
     def display_data(self) -> dict[str, Any]:
         """What a runner's pages show; nothing of the credentials."""

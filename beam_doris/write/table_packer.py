@@ -71,8 +71,9 @@ class TablePacker:
 
     def __init__(self, job: WriteJob, schema: TableSchema, *, stamp: bool = False) -> None:
         self._schema = schema
-        self._plan = ChangePlan.of(job.changes, job.options, schema)
-        self._maps = job.changes.maps_rows
+        fields = getattr(job.destinations, "fields", ())
+        self._plan = ChangePlan.of(job.changes, job.options, schema, fields)
+        self._maps = self._plan.maps_rows
         self._declared = job.columns
         self._job = replace(job, columns=self._plan.columns(job.columns), schema=schema)
         self._buffers: dict[Any, Buffer] = {}
