@@ -35,7 +35,7 @@ from pathlib import Path
 from benchmarks.measure import Result
 
 # each module has `run(quick: bool) -> list[Result]`
-GROUPS: tuple[str, ...] = ("read", "write")
+GROUPS: tuple[str, ...] = ("read", "write", "lookup")
 OUT = Path("build/bench.json")
 _VERSIONS = ("apache-beam", "pyarrow", "requests", "pymysql", "orjson", "thriftpy2", "duckdb")
 
