@@ -19,6 +19,7 @@
 from __future__ import annotations
 
 import datetime
+import threading
 from collections.abc import Iterator
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
@@ -202,17 +203,22 @@ def test_loads_during_a_thrift_read_are_not_seen(cluster: Cluster) -> None:
     cluster.sql("INSERT INTO reading.moving VALUES (1), (2), (3), (4), (5)")
     rule = Rule(point="scan.open", action="delay", count=1, args={"seconds": 1.5})
     cluster.emulator.faults.add(rule)
-    import threading
+    ended = threading.Event()
 
-    late = threading.Timer(
-        0.7, lambda: cluster.sql("INSERT INTO reading.moving VALUES (6), (7), (8), (9)")
-    )
+    def load() -> None:
+        # once the plan is made and its first scan is asked for
+        while not cluster.emulator.faults.fired() and not ended.wait(0.01):
+            pass
+        cluster.sql("INSERT INTO reading.moving VALUES (6), (7), (8), (9)")
+
+    late = threading.Thread(target=load)
     transform = read(cluster, table="reading.moving", output="tuple")
     late.start()
     try:
         with pipeline() as p:
             assert_that(p | transform, equal_to([(i,) for i in range(1, 6)]))
     finally:
+        ended.set()
         late.join()
         cluster.emulator.faults.clear()
     assert cluster.sql("SELECT count(*) FROM reading.moving") == [(9,)]
