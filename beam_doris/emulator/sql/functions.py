@@ -48,9 +48,11 @@ TEXT_MACROS = (
         for size in range(7, 1, -1)
     )
     + " ELSE s END",
-    f"""doris_ipv6_text(x) AS CASE WHEN x IS NULL THEN NULL
+    # DuckDB puts the argument of a macro wherever it is named: an argument that is an expression
+    # itself would be bound dozens of times, nested ones for minutes. A lambda binds it once.
+    f"""doris_ipv6_text(address) AS list_transform([address], lambda x: CASE WHEN x IS NULL THEN NULL
        WHEN (x // 4294967296) = 65535 THEN '::ffff:' || doris_ipv4_text(CAST(x % 4294967296 AS BIGINT))
-       ELSE doris_ipv6_short(array_to_string({_GROUPS}, ':')) END""",
+       ELSE doris_ipv6_short(array_to_string({_GROUPS}, ':')) END)[1]""",
     """doris_ipv6_groups(s) AS CASE WHEN s = '' THEN CAST([] AS VARCHAR[]) ELSE string_split(s, ':') END""",
     f"""doris_ipv6_plain(t) AS CASE WHEN contains(t, '.') AND regexp_matches(t, ':{_IPV4}$') THEN
        regexp_extract(t, '^(.*:)[^:]*$', 1)
@@ -67,8 +69,9 @@ TEXT_MACROS = (
        AND len(list_filter(g, lambda e: regexp_full_match(e, '[0-9a-f]{1,4}'))) = 8 THEN
        list_reduce(list_transform(g, lambda e: CAST(CAST('0x' || e AS INTEGER) AS UHUGEINT)),
        lambda a, b: a * 65536 + b) END""",
-    """doris_ipv6_parse(t) AS CASE WHEN len(string_split(t, '::')) <= 2
-       THEN doris_ipv6_number(doris_ipv6_expand(doris_ipv6_plain(t))) END""",
+    """doris_ipv6_parse(given) AS list_transform([given], lambda text: CASE
+       WHEN len(string_split(text, '::')) <= 2 THEN doris_ipv6_number(
+         list_transform([doris_ipv6_plain(text)], lambda t: doris_ipv6_expand(t))[1]) END)[1]""",
     # text of an array, map or struct literal that is a JSON document
     """doris_json(t) AS CASE WHEN json_valid(t) THEN CAST(json(t) AS VARCHAR) END""",
     """doris_variant(t) AS CASE WHEN json_valid(t) THEN CAST(json(t) AS VARCHAR)
