@@ -76,10 +76,10 @@ def record(done: Cell, outcome: Outcome) -> dict[str, object]:
     }
 
 
-def run_matrix(seeds: int, every: int, prism: str | None) -> bool:
-    """Runs every n-th cell and writes the result; whether all passed."""
-    runners = ("FnApiRunner", "PrismRunner") if prism else ("FnApiRunner",)
-    records = []
+def run_matrix(seeds: int, every: int, runners: tuple[str, ...], prism: str | None) -> bool:
+    """Runs every n-th cell and adds it to the result; whether all passed."""
+    kept = json.loads(OUT.read_text())["cells"] if OUT.exists() else []
+    records = [item for item in kept if item["runner"] not in runners]
     with Rig(prism) as rig:
         for number, one in enumerate(cells(runners)):
             if number % every:
@@ -123,11 +123,15 @@ def main() -> int:
     parser.add_argument("--seeds", type=int, default=1)
     parser.add_argument("--every", type=int, default=1, help="only every n-th cell")
     parser.add_argument("--prism", help="a Prism binary, for cells that run on it")
+    parser.add_argument("--runner", help="only this one; results of others are kept")
     parser.add_argument("--mutants", action="store_true", help="run the mutants instead")
     arguments = parser.parse_args()
     if arguments.mutants:
         return 0 if run_mutants() else 1
-    return 0 if run_matrix(arguments.seeds, arguments.every, arguments.prism) else 1
+    runners = ("FnApiRunner", "PrismRunner") if arguments.prism else ("FnApiRunner",)
+    if arguments.runner:
+        runners = (arguments.runner,)
+    return 0 if run_matrix(arguments.seeds, arguments.every, runners, arguments.prism) else 1
 
 
 if __name__ == "__main__":

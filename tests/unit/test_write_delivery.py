@@ -19,6 +19,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -41,6 +42,7 @@ from beam_doris.options.writing import (
     WriteOptions,
 )
 from beam_doris.write.delivery_plan import DeliveryPlan, plan_delivery, warnings_of
+from beam_doris.write.guarantee_document import render
 from beam_doris.write.guarantees import GUARANTEES, CommitStage, Level, Setting
 from beam_doris.write.sink import WriteToDoris
 
@@ -75,7 +77,6 @@ LOOSE = "--dataflow_service_options=streaming_mode_at_least_once"
         ("FnApiRunner", [], False, CommitStage.RESHUFFLE, False),
         ("DirectRunner", [], True, CommitStage.RESHUFFLE, True),
         ("PrismRunner", [], True, CommitStage.RESHUFFLE, True),
-        ("PrismRunner", [], False, CommitStage.RESHUFFLE, False),
         ("DataflowRunner", [], True, CommitStage.RESHUFFLE, True),
         ("DataflowRunner", ["--streaming"], False, CommitStage.RESHUFFLE, False),
         ("FlinkRunner", [], True, CommitStage.GROUPED, False),
@@ -100,7 +101,8 @@ def test_a_token_is_committed_by_what_its_runner_makes_durable(
         ("SparkRunner", ["--streaming"], "GroupCommit"),
         ("BundleBasedDirectRunner", [], "DataflowRunner"),
         ("PortableRunner", [], "commit='stable'"),
-        ("DirectRunner", ["--streaming"], "--runner=FnApiRunner or --runner=PrismRunner"),
+        ("DirectRunner", ["--streaming"], "--runner=FnApiRunner"),
+        ("PrismRunner", ["--streaming"], "rows would be lost"),
         ("FlinkRunner", ["--streaming", "--checkpointing_interval=often"], "not a number"),
     ],
 )
@@ -118,7 +120,7 @@ def test_what_cannot_keep_the_promise_is_refused_with_what_to_change(
         ("FnApiRunner", True, "stable"),
         ("FlinkRunner", True, "reshuffle"),
         ("SparkRunner", True, "reshuffle"),
-        ("PrismRunner", False, "grouped"),
+        ("FnApiRunner", False, "grouped"),
     ],
 )
 def test_a_commit_stage_that_does_not_hold_on_the_runner_is_refused(
@@ -284,3 +286,9 @@ def test_the_guarantee_is_logged_when_the_transform_is_applied(
         proto("FlinkRunner")
     assert Level.UNLESS_COMMITTING.value in caplog.text
     assert Setting.FLINK_BATCH.value in caplog.text
+
+
+def test_the_page_of_guarantees_says_what_the_code_decides_by() -> None:
+    page = Path(__file__).parents[2] / "docs/guarantees.md"
+    results = Path(__file__).parents[2] / "docs/results/crash.json"
+    assert page.read_text("utf-8") == render(results)
