@@ -12,17 +12,17 @@ export OMP_NUM_THREADS ?= 2
 help: ## Show this list
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-$(STAMP): setup.py requirements.txt
+$(STAMP): setup.py requirements.txt requirements-dev.txt
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV) || { \
 	  echo "No venv module: install python3-venv (apt-get install python3-venv) and try again."; exit 1; }
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --requirement requirements.txt --editable ".[dev]"
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --requirement requirements-dev.txt --editable ".[dev]"
 	@touch $@
 
 demo: $(STAMP) ## Load, read back, transform and verify real data against the bundled emulator
 	$(BIN)/python -m pipelines.quickstart
 
 test: $(STAMP) lint types layers ## Everything that needs no JVM, in at most 10 minutes
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 unit: $(STAMP) ## The tests that open no socket
 	$(BIN)/python -m pytest tests/unit

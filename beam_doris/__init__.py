@@ -28,18 +28,14 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from beam_doris.errors import (
-        ConfigError,
-        DorisError,
-        OutcomeUnknownError,
-        PermanentError,
-        TransientError,
-    )
+    from beam_doris.errors import ConfigError, DorisError
+    from beam_doris.lookup.transform import EnrichFromDoris
     from beam_doris.options.connection import DorisConnection
+    from beam_doris.options.lookup import LookupOptions
     from beam_doris.options.reading import ReadOptions, ReadProtocol
     from beam_doris.options.secrets import Secret
     from beam_doris.options.writing import LoadFormat, TwoPhaseCommit, WriteOptions
-    from beam_doris.read.source import ReadFromDoris
+    from beam_doris.read.source import ReadAllFromDoris, ReadFromDoris
     from beam_doris.schema.expressions import col
     from beam_doris.write.sink import WriteToDoris
 
@@ -49,14 +45,14 @@ _HOMES = {
     "ConfigError": "beam_doris.errors",
     "DorisConnection": "beam_doris.options.connection",
     "DorisError": "beam_doris.errors",
+    "EnrichFromDoris": "beam_doris.lookup.transform",
     "LoadFormat": "beam_doris.options.writing",
-    "OutcomeUnknownError": "beam_doris.errors",
-    "PermanentError": "beam_doris.errors",
+    "LookupOptions": "beam_doris.options.lookup",
+    "ReadAllFromDoris": "beam_doris.read.source",
     "ReadFromDoris": "beam_doris.read.source",
     "ReadOptions": "beam_doris.options.reading",
     "ReadProtocol": "beam_doris.options.reading",
     "Secret": "beam_doris.options.secrets",
-    "TransientError": "beam_doris.errors",
     "TwoPhaseCommit": "beam_doris.options.writing",
     "WriteOptions": "beam_doris.options.writing",
     "WriteToDoris": "beam_doris.write.sink",
@@ -67,14 +63,14 @@ __all__ = [
     "ConfigError",
     "DorisConnection",
     "DorisError",
+    "EnrichFromDoris",
     "LoadFormat",
-    "OutcomeUnknownError",
-    "PermanentError",
+    "LookupOptions",
+    "ReadAllFromDoris",
     "ReadFromDoris",
     "ReadOptions",
     "ReadProtocol",
     "Secret",
-    "TransientError",
     "TwoPhaseCommit",
     "WriteOptions",
     "WriteToDoris",

@@ -29,9 +29,9 @@ import pyarrow as pa
 import pytest
 from apache_beam.testing.util import assert_that, equal_to, is_empty
 
-from beam_doris import ConfigError, ReadFromDoris, ReadOptions, ReadProtocol, TransientError
+from beam_doris import ConfigError, ReadFromDoris, ReadOptions, ReadProtocol
 from beam_doris.emulator import Rule
-from beam_doris.errors import AuthError, ConnectError
+from beam_doris.errors import AuthError, ConnectError, TransientError
 from tests.beam.cluster import Cluster, pipeline
 
 if TYPE_CHECKING:
