@@ -36,6 +36,7 @@ from beam_doris.beam_support.client_pool import shared_client
 from beam_doris.beam_support.metrics import ReadMetrics, Stopwatch
 from beam_doris.client.frontend import Frontend
 from beam_doris.errors import (
+    AuthError,
     DorisError,
     NotFoundError,
     QueryError,
@@ -92,6 +93,7 @@ class StretchReader:
         self._metrics = metrics
         self._opaque = plan.opaque
         self._scanner: TabletScanner | None = None
+        self._proven = False
         self._by_flight: set[int] = set()
 
     def statement(self) -> Generator[pa.RecordBatch, None, None]:
@@ -116,9 +118,11 @@ class StretchReader:
                     emitted = True
                     yield batch
             except DorisError as error:
+                ended = self._proven and isinstance(error, AuthError)
                 self._drop_scanner()
-                pending.extend(self._after(stretch, error, emitted))
+                pending.extend(self._after(stretch, error, emitted, ended=ended))
             else:
+                self._proven = True
                 self._metrics.tablets.inc(len(stretch.tablets))
                 if self.plan.protocol is ReadProtocol.FLIGHT:
                     self._by_flight.update(tablet for tablet, _ in stretch.tablets)
@@ -151,13 +155,21 @@ class StretchReader:
 
     # -- after a failure
 
-    def _after(self, stretch: _Stretch, error: DorisError, emitted: bool) -> list[_Stretch]:
+    def _after(
+        self, stretch: _Stretch, error: DorisError, emitted: bool, *, ended: bool
+    ) -> list[_Stretch]:
         """What is to be read now.
+
+        Args:
+            stretch: What failed.
+            error: How.
+            emitted: Whether some of its rows are out.
+            ended: The session had worked before the server refused it: it was ended.
 
         Raises:
             DorisError: nothing can be done in place.
         """
-        retryable = error.retryable
+        retryable = error.retryable or ended
         if stretch.tablets and isinstance(error, (NotFoundError, QueryError)):
             self._require_tablets([tablet for tablet, _ in stretch.tablets], error)
         expired = isinstance(error, SnapshotExpiredError) and not self._options.is_snapshot
@@ -244,6 +256,7 @@ class StretchReader:
 
     def _drop_scanner(self) -> None:
         scanner, self._scanner = self._scanner, None
+        self._proven = False
         if scanner is not None:
             scanner.close()
 

@@ -34,6 +34,7 @@ from beam_doris.client import query_plan
 from beam_doris.client.flight import FlightSession
 from beam_doris.emulator import Emulator, Rule
 from beam_doris.errors import (
+    AuthError,
     ConnectError,
     DeadlineExceeded,
     DorisError,
@@ -227,6 +228,19 @@ def test_a_flight_read_survives_a_refusal_before_its_first_row(
     assert bench.fired(point) == 1
 
 
+def test_a_session_that_the_server_ended_is_opened_anew(bench: Bench) -> None:
+    ended = {"code": "unauthenticated", "message": "invalid bearer token"}
+    bench.emulator.faults.add(Rule(point="flight.info", action="status", nth=3, args=ended))
+    assert Read(bench, "flight").rows() == EXPECTED
+    assert bench.fired("flight.info") == 1
+    bench.emulator.faults.clear()
+    # but a session that never worked is refused for good
+    bench.emulator.faults.add(Rule(point="flight.info", action="status", args=ended))
+    with pytest.raises(AuthError):
+        Read(bench, "flight").rows()
+    assert bench.fired("flight.info") == 1
+
+
 def test_what_keeps_failing_fails_after_its_retries(bench: Bench) -> None:
     bench.emulator.faults.add(Rule(point="scan.open", action="reset"))
     read = Read(bench)
@@ -240,16 +254,16 @@ def test_what_keeps_failing_fails_after_its_retries(bench: Bench) -> None:
 
 @pytest.mark.parametrize("point", ["scan.open", "scan.next"])
 def test_a_thrift_scan_that_stands_still_is_read_elsewhere(bench: Bench, point: str) -> None:
-    bench.emulator.faults.add(Rule(point=point, action="hang", nth=1, args={"seconds": 5}))
-    with within(6):
+    bench.emulator.faults.add(Rule(point=point, action="hang", nth=1, args={"seconds": 8}))
+    with within(8):
         assert Read(bench, connection=quick(bench)).rows() == EXPECTED
     assert bench.fired(point) == 1
 
 
 @pytest.mark.parametrize("point", ["flight.info", "flight.get"])
 def test_a_flight_scan_that_stands_still_is_read_again(bench: Bench, point: str) -> None:
-    bench.emulator.faults.add(Rule(point=point, action="hang", nth=2, args={"seconds": 4}))
-    with within(4):
+    bench.emulator.faults.add(Rule(point=point, action="hang", nth=2, args={"seconds": 8}))
+    with within(8):
         assert Read(bench, "flight", connection=quick(bench)).rows() == EXPECTED
     assert bench.fired(point) == 1
 
