@@ -148,9 +148,8 @@ def _boolean(value: Any) -> bool:
 
 
 def _number(value: Any) -> Any:
-    if isinstance(value, (bool, np.bool_)) or not isinstance(
-        value, (int, float, np.integer, np.floating, Decimal)
-    ):
+    # bool too: Python takes True for 1 in a dict of keys, so all columns must
+    if not isinstance(value, (int, float, np.integer, np.floating, np.bool_, Decimal)):
         raise BadKey(f"takes a number, not {type(value).__name__}")
     return value
 
