@@ -463,6 +463,6 @@ def test_many_queries_are_under_way_at_once(cluster: Cluster, emulator: Emulator
     service = services.acquire(lookup.spec)
     begun = time.monotonic()
     service.resolve([1, 2, 3, 4]).result()
-    assert time.monotonic() - begun < 1.5
+    assert time.monotonic() - begun < 1.9, "one after the other they take two seconds"
     services.release(lookup.spec)
     assert threading.active_count() < 200
