@@ -42,6 +42,7 @@ _OWN_HEADERS = {
     "expect": None,
     "content-length": None,
     "transfer-encoding": None,
+    "compress_type": "compress=True",
 }
 _SEPARATORS = frozenset({"column_separator", "line_delimiter"})
 _LABEL_PREFIX = re.compile(r"[-_A-Za-z0-9:]{1,64}")

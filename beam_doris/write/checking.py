@@ -31,6 +31,7 @@ from beam_doris.options.table_id import TableId
 from beam_doris.options.writing import LoadFormat, WriteOptions
 from beam_doris.schema.table_schema import TableSchema
 from beam_doris.write.elements import Form, Hint, hint_of
+from beam_doris.write.encoding import contradictions
 from beam_doris.write.job import WriteJob
 from beam_doris.write.row_changes import ChangePlan
 
@@ -119,6 +120,8 @@ def check_elements(job: WriteJob, element_type: object) -> Hint:
         missing = [name for name in job.columns if name not in hint.fields]
         if missing:
             problems.add(f"the elements have no fields {missing} that columns= names")
+    if hint.form not in (None, Form.LINE):
+        problems.extend(contradictions(options))
     names = job.columns if job.columns is not None else hint.fields
     if names is not None:
         problems.extend(_missing_fields(job, names))

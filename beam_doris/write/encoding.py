@@ -35,6 +35,36 @@ HEADERS_KEY = b"doris.headers"
 Chunk: TypeAlias = Union[pa.RecordBatch, RawLines]  # noqa: UP007  (pa has no types here)
 
 
+def contradictions(options: WriteOptions) -> list[str]:
+    """Load properties that would make the server misread rows that are encoded here.
+
+    Raw lines are the user's own: they are sent as they are, with any property.
+    """
+    stated = {name.lower(): value.lower() for name, value in options.load_properties.items()}
+    found = {
+        "jsonpaths": "rows are encoded with the names of their columns",
+        "json_root": "a row is a line of its own",
+        "hidden_columns": "the server ignores it beside columns, which is always sent",
+        "fuzzy_parse": "columns are found by name",
+        "skip_lines": "the first rows of every load would be lost",
+        "num_as_string": "numbers are encoded exactly as they are",
+    }
+    harmless = ("", "0", "false")
+    problems = [
+        f"load property {name!r}: {why}"
+        for name, why in found.items()
+        if stated.get(name, "") not in harmless
+    ]
+    if stated.get("strip_outer_array", "false") == "true":
+        problems.append("load property 'strip_outer_array': rows are lines, not one array")
+    if stated.get("read_json_by_line", "true") != "true":
+        problems.append("load property 'read_json_by_line': rows are always lines")
+    delimiter = stated.get("line_delimiter", "\\n")
+    if options.load_format is LoadFormat.JSON and delimiter not in ("\n", "\\n", "\\x0a"):
+        problems.append("load property 'line_delimiter': JSON lines end with a line feed")
+    return problems
+
+
 class Body:
     """Turns chunks into bytes.
 

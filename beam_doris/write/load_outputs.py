@@ -47,8 +47,9 @@ class LoadOutputs:
             tables.add(result.table)
         for table in sorted(tables, key=str):
             report_sink(self._job.connection, table)
+        if report.results or report.refused:
+            self._loads.failed(report.refused)  # shows as 0 too
         if report.refused:
-            self._loads.failed(report.refused)
             self._loads.searched.inc(report.searched)
         if report.failed:
             unisolated = sum(row.unisolated for row in report.failed)

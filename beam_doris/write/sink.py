@@ -76,7 +76,8 @@ class WriteToDoris(beam.PTransform):
         table: `database.table`; for many tables a template such as `sales.orders_{country}`, or a
             callable that takes an element and returns a name, or None where elements are
             `Routed(table, row)`.
-        label_prefix: What every load's label begins with; it tells this job from others.
+        label_prefix: What every load's label begins with; it tells this job from others. That of
+            `options` by default.
         columns: The columns that the elements carry; needed for tuples, and for raw lines that do
             not carry all columns in table order.
         options: Format, sizes, properties of the loads.
@@ -117,7 +118,7 @@ class WriteToDoris(beam.PTransform):
         connection: DorisConnection,
         *,
         table: str | TableId | Callable[[Any], Any] | None,
-        label_prefix: str,
+        label_prefix: str | None = None,
         columns: Sequence[str] | None = None,
         options: WriteOptions | None = None,
         mode: WriteMode | None = None,
@@ -136,6 +137,8 @@ class WriteToDoris(beam.PTransform):
         problems = Problems(SUBJECT)
         if not isinstance(connection, DorisConnection):
             problems.add("connection is a DorisConnection(...)")
+        if label_prefix is None and options is not None:
+            label_prefix = options.label_prefix
         problems.extend(label_prefix_problems(label_prefix))
         if isinstance(columns, str):
             problems.add("columns is a sequence of names, not one text")
@@ -166,7 +169,7 @@ class WriteToDoris(beam.PTransform):
         self._job = WriteJob(
             connection=connection,
             table=table_id,
-            label_prefix=label_prefix,
+            label_prefix=cast(str, label_prefix),
             run_id=new_run_id() if run_id is None else run_id,
             repeatable=run_id is not None,
             columns=None if columns is None else tuple(columns),
@@ -180,12 +183,24 @@ class WriteToDoris(beam.PTransform):
             create=create,
         )
         self._disposition = disposition
+        self._error_handler: Any = None
         if self._job.schema is not None:
             check_changes(self._job, self._job.schema)
         self._commit = commit
         self._all_or_nothing = all_or_nothing
         if self._job.columns is not None:
             check_elements(self._job, Any)
+
+    def with_error_handler(self, handler: Any) -> WriteToDoris:
+        """Gives failed rows to one of Beam's error handlers, and implies `"dead_letter"`.
+
+        Example:
+            >>> with error_handling.ErrorHandler(WriteToText("failed")) as handler:
+            ...     rows | WriteToDoris(doris, table="a.b", label_prefix="j").with_error_handler(handler)
+        """
+        self._error_handler = handler
+        self._job = replace(self._job, on_row_error=OnRowError.DEAD_LETTER)
+        return self
 
     @staticmethod
     def _schema_now(
@@ -213,6 +228,7 @@ class WriteToDoris(beam.PTransform):
             job.options,
             commit=self._commit,
             all_or_nothing=self._all_or_nothing,
+            repeatable=job.repeatable,
         )
         check_elements(job, elements.element_type)
         _log.info("%s: %s, run %s", job.table, plan, job.run_id)
@@ -227,6 +243,8 @@ class WriteToDoris(beam.PTransform):
         unpacked.element_type = FailedRow
         written = load_and_commit(packed.chunks, job, plan)
         failed = (unpacked, written.failed) | "Failed" >> beam.Flatten()
+        if self._error_handler is not None:
+            self._error_handler.add_error_pcollection(failed)
         return WriteResult(committed_loads=written.committed, failed_rows=failed)
 
     def _emptied(self, pipeline: beam.Pipeline, plan: DeliveryPlan) -> list[pvalue.AsList]:

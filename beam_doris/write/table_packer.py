@@ -23,12 +23,12 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import Any, TypeAlias
 
-from beam_doris.errors import RowEncodingError, SchemaError
+from beam_doris.errors import ConfigError, RowEncodingError, SchemaError
 from beam_doris.options.writing import LoadFormat
 from beam_doris.schema.table_schema import TableSchema
 from beam_doris.write.chunks import stamped
 from beam_doris.write.elements import ACCEPTED, Form, form_of, is_empty
-from beam_doris.write.encoding import Chunk
+from beam_doris.write.encoding import Chunk, contradictions
 from beam_doris.write.job import OnRowError, WriteJob
 from beam_doris.write.key_turns import RowTurns
 from beam_doris.write.row_buffer import (
@@ -162,6 +162,9 @@ class TablePacker:
             if self._job.options.load_format is LoadFormat.ARROW:
                 raise RowEncodingError("a raw line cannot be sent as Arrow; use CSV or JSON")
             return LineBuffer(self._job)
+        wrong = contradictions(self._job.options)
+        if wrong:
+            raise ConfigError(wrong, subject="WriteToDoris", table=table)
         if len(self._buffers) >= MAX_COLUMN_SETS:
             raise RowEncodingError(
                 f"the elements carry more than {MAX_COLUMN_SETS} different sets of columns",
