@@ -224,7 +224,14 @@ _SOON_TIMER = beam.DoFn.TimerParam(_SOON)
 
 
 class Later(beam.DoFn):
-    """Passes on by a processing-time timer, after no time at all."""
+    """Passes on by a processing-time timer.
+
+    Args:
+        delay: After so many seconds.
+    """
+
+    def __init__(self, delay: float = 0.0) -> None:
+        self._delay = delay
 
     def process(
         self,
@@ -234,7 +241,7 @@ class Later(beam.DoFn):
     ) -> None:
         """Keeps it."""
         bag.add(element[1])
-        soon.set(Timestamp.now())
+        soon.set(Timestamp.now() + self._delay)
 
     @on_timer(_SOON)
     def emit(self, bag: Any = _BAG) -> Iterable[int]:

@@ -37,7 +37,7 @@ from tests.beam.cluster import Cluster
 from tests.beam.endless import Stream
 from tests.runners import stages
 from tests.runners.diary import Diary
-from tests.runners.platforms import LONG, Platform, Runners, on, on_all
+from tests.runners.platforms import LONG, Platform, Runners, on_all
 from tests.runners.worker_pool import WorkerPool
 
 if TYPE_CHECKING:
@@ -99,12 +99,16 @@ def _row(number: int) -> dict[str, Any]:
 
 
 @on_all
-@pytest.mark.parametrize("protocol", [ReadProtocol.THRIFT, ReadProtocol.FLIGHT])
 def test_a_read_in_splits_gives_every_row_once(
-    runners: Runners, platform: Platform, cluster: Cluster, protocol: ReadProtocol
+    runners: Runners, platform: Platform, cluster: Cluster
 ) -> None:
     with runners.pipeline(platform) as pipeline:
-        rows = pipeline | _source(cluster, protocol=protocol)
+        assert_that(pipeline | _source(cluster), equal_to(ALL_ROWS))
+
+
+def test_a_read_by_flight_on_prism_gives_every_row_once(runners: Runners, cluster: Cluster) -> None:
+    with runners.pipeline(Platform.PRISM) as pipeline:
+        rows = pipeline | _source(cluster, protocol=ReadProtocol.FLIGHT)
         assert_that(rows, equal_to(ALL_ROWS))
 
 
@@ -145,12 +149,9 @@ def test_a_bounded_write_is_exact(
     assert _ids(cluster, target) == list(range(ROWS))
 
 
-@on(Platform.IN_MEMORY, Platform.PRISM)
-def test_an_unbounded_write_is_exact(
-    runners: Runners, platform: Platform, cluster: Cluster, target: str
-) -> None:
+def test_an_unbounded_write_is_exact(runners: Runners, cluster: Cluster, target: str) -> None:
     options = WriteOptions(stream=StreamBuffer(max_rows=40, interval=timedelta(milliseconds=500)))
-    with runners.pipeline(platform, streaming=True) as pipeline:
+    with runners.pipeline(Platform.IN_MEMORY, streaming=True) as pipeline:
         _ = (
             pipeline
             | beam.Create([200])
@@ -161,17 +162,16 @@ def test_an_unbounded_write_is_exact(
     assert _ids(cluster, target) == list(range(200))
 
 
-@on(Platform.IN_MEMORY, Platform.PRISM)
-def test_a_write_that_fails_behind_its_loads_leaves_nothing_behind(
-    runners: Runners, platform: Platform, cluster: Cluster, target: str, faults: Any
+def test_a_write_that_fails_on_prism_leaves_nothing_behind(
+    runners: Runners, cluster: Cluster, target: str, faults: Any
 ) -> None:
     faults.add(Rule(point="be.load.before_commit", action="fail", args={"message": "disk broken"}))
-    pipeline = runners.pipeline(platform)
+    pipeline = runners.pipeline(Platform.PRISM)
     _ = (
         pipeline
         | beam.Create(range(ROWS))
         | beam.Map(_row).with_output_types(dict[str, Any])
-        | WriteToDoris(cluster.doris, table=target, label_prefix=platform.name)
+        | WriteToDoris(cluster.doris, table=target, label_prefix="broken")
     )
     with pytest.raises(Exception, match="disk broken"):
         pipeline.run().wait_until_finish()
