@@ -35,13 +35,12 @@ from beam_doris.beam_support.runners import (
 from beam_doris.errors import ConfigError
 from beam_doris.options.writing import (
     BatchLoad,
-    GroupCommit,
     PlainLoad,
     TwoPhaseCommit,
     WriteMode,
     WriteOptions,
 )
-from beam_doris.write.guarantees import CommitStage, Guarantee, Setting, guarantee_of
+from beam_doris.write.guarantees import LOSES_STATE, CommitStage, Guarantee, Setting, guarantee_of
 
 SUBJECT = "WriteToDoris"
 AUTO = "auto"
@@ -84,6 +83,7 @@ def plan_delivery(
     options: WriteOptions,
     commit: str = AUTO,
     all_or_nothing: bool = False,
+    repeatable: bool = False,
 ) -> DeliveryPlan:
     """Decides, and refuses what would not keep the mode's promise.
 
@@ -93,6 +93,7 @@ def plan_delivery(
         options: With the mode.
         commit: The commit stage by name; `"auto"` where the runner tells.
         all_or_nothing: Whether nothing may be committed before everything is loaded.
+        repeatable: Whether a bounded run may be repeated as a whole.
 
     Raises:
         ConfigError: the runner or its options cannot keep the promise; says what to change.
@@ -113,12 +114,8 @@ def plan_delivery(
     if all_or_nothing:
         problems.extend(_all_or_nothing_problems(options.mode, streaming))
         stage = CommitStage.GROUPED if stage is CommitStage.RESHUFFLE else stage
-    if streaming and _uses_timers(options.mode) and is_plain_direct(pipeline):
-        problems.add(
-            "DirectRunner runs a pipeline with processing-time timers, which gathering unbounded "
-            "input needs, on an old runner without splittable DoFns: name the runner, "
-            "--runner=FnApiRunner"
-        )
+    if uses_state(options.mode, streaming, repeatable) and not guarantee.refused:
+        problems.extend(_state_problems(pipeline, setting))
     problems.extend(_expiry_problems(pipeline, setting, options, streaming))
     problems.raise_if_any()
     return DeliveryPlan(
@@ -249,8 +246,17 @@ def uses_state(mode: WriteMode, streaming: bool, repeatable: bool = False) -> bo
     return streaming and isinstance(mode, BatchLoad)
 
 
-def _uses_timers(mode: WriteMode) -> bool:
-    return not isinstance(mode, GroupCommit)
+def _state_problems(pipeline: Any, setting: Setting) -> list[str]:
+    """Where gathering rows in the runner's state would lose some."""
+    if setting in (Setting.PRISM_BATCH, Setting.PRISM_STREAM):
+        return [LOSES_STATE.why]
+    if is_plain_direct(pipeline):
+        return [
+            "rows are to be gathered in the runner's state, and DirectRunner may choose Prism, which "
+            "loses it, or an old runner without splittable DoFns: name the runner, "
+            "--runner=FnApiRunner"
+        ]
+    return []
 
 
 def _is_loose(pipeline: Any) -> bool:

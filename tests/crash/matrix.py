@@ -98,7 +98,8 @@ def cells(runners: tuple[str, ...]) -> Iterator[Cell]:
             ("batch", "another", False),
             ("group", "another", False),
         ):
-            if unbounded and runner == "PrismRunner":
+            stateful = unbounded or mode == "plain" or again == "same"
+            if stateful and runner == "PrismRunner":
                 continue  # refused: Prism loses state
             for point in Point:
                 if point.needs_tokens and mode != "two-phase":

@@ -184,6 +184,16 @@ def test_modes_without_tokens_run_where_tokens_would_not_be_durable(mode: WriteM
     assert plan("PortableRunner", options=options).guarantee.level is Level.AT_LEAST_ONCE
 
 
+@pytest.mark.parametrize("runner", ["PrismRunner", "DirectRunner"])
+def test_runners_that_lose_state_are_given_none(runner: str) -> None:
+    for more in ({"options": WriteOptions(mode=PlainLoad())}, {"repeatable": True}):
+        with pytest.raises(ConfigError, match="loses"):
+            plan(runner, **more)
+    plan(runner)
+    plan(runner, options=WriteOptions(mode=BatchLoad()))
+    plan("FnApiRunner", repeatable=True)
+
+
 def test_a_drain_of_flink_without_its_flag_is_warned_of() -> None:
     flink = pipeline("FlinkRunner", "--streaming", CHECKPOINTS)
     made = plan_delivery(flink, False, TWO_PHASE)
