@@ -25,7 +25,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from beam_doris.client.http_wire import HttpReply
+from beam_doris.client.http_wire import PORT_HINT, HttpReply
 from beam_doris.client.server_messages import cleaned, error_of
 from beam_doris.errors import AuthError, DorisError, ProtocolError, QueryError, ServerBusy
 
@@ -50,9 +50,7 @@ def check_status(reply: HttpReply, what: str, **where: Any) -> None:
         raise AuthError(message, hint="check user, password and privileges", **where)
     if reply.status == 429 or reply.status >= 500:
         raise ServerBusy(message, **where)
-    raise ProtocolError(
-        message, hint="is this the HTTP port of a Doris frontend or backend?", **where
-    )
+    raise ProtocolError(message, hint=PORT_HINT, **where)
 
 
 def denies(reply: HttpReply) -> bool:

@@ -37,6 +37,7 @@ from beam_doris.options.connection import Node
 if TYPE_CHECKING:
     from _typeshed import WriteableBuffer
 
+PORT_HINT = "check the port: a frontend's HTTP port is usually 8030, a backend's 8040"
 _MAX_LINE = 64 << 10
 _RECEIVE = 64 << 10
 _READ = 1 << 20

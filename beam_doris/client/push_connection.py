@@ -32,6 +32,7 @@ from typing import cast
 from beam_doris.client.byte_stream import Bytes, ByteStream, ConnectionLost
 from beam_doris.client.deadline import Deadline
 from beam_doris.client.http_wire import (
+    PORT_HINT,
     HttpReply,
     StreamSocket,
     read_body,
@@ -152,7 +153,10 @@ class PushConnection:
         except (http.client.HTTPException, UnicodeError) as error:
             # what could not be read may be long: only its kind is told
             raise ProtocolError(
-                "the exchange is not HTTP", host=self.node, cause=type(error).__name__
+                "the exchange is not HTTP",
+                host=self.node,
+                hint=PORT_HINT,
+                cause=type(error).__name__,
             ) from None
 
     def close(self) -> None:

@@ -43,6 +43,7 @@ from urllib3.response import BaseHTTPResponse, HTTPResponse
 from beam_doris.client.byte_stream import ConnectionLost, Connector
 from beam_doris.client.deadline import Clock, Deadline
 from beam_doris.client.http_wire import (
+    PORT_HINT,
     HttpReply,
     StreamSocket,
     read_body,
@@ -273,5 +274,5 @@ def _mapped(node: Node) -> Iterator[None]:
     except (requests.RequestException, urllib3.exceptions.HTTPError, UnicodeError) as error:
         # what could not be read may be long: only its kind is told
         raise ProtocolError(
-            "the exchange is not HTTP", host=node, cause=type(error).__name__
+            "the exchange is not HTTP", host=node, hint=PORT_HINT, cause=type(error).__name__
         ) from None
