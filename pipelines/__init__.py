@@ -15,3 +15,16 @@
 # specific language governing permissions and limitations
 # under the License.
 """Ready pipelines."""
+
+from __future__ import annotations
+
+import logging
+
+
+def _concerns_doris(record: logging.LogRecord) -> bool:
+    """Beam reports, when it is imported, which clients of another service are not installed."""
+    return not record.getMessage().startswith(("apitools not found", "Failed to import GCS"))
+
+
+logging.getLogger().addFilter(_concerns_doris)
+logging.getLogger("apache_beam.io.filesystems").addFilter(_concerns_doris)

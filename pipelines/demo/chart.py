@@ -55,7 +55,7 @@ def draw_delays(
         for carrier in carriers
     ]
     colors = mpl.colormaps["RdBu_r"].copy()
-    colors.set_bad("#eef1f4")
+    heat.set_facecolor("#eef1f4")  # months without flights
     heat.imshow(values, aspect="auto", cmap=colors, norm=TwoSlopeNorm(0.0, vmin=-30, vmax=45))
     for row, carrier in enumerate(carriers):
         for month in range(12):
