@@ -14,7 +14,7 @@
 # KIND, either express or implied.  See the License for the
 # specific language governing permissions and limitations
 # under the License.
-"""Which tables can be made and changed, and in which words the rest is refused."""
+"""Which tables can be made and changed, and in which words the rest is refused (P 8.3, 8.4)."""
 
 from __future__ import annotations
 

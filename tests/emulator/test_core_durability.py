@@ -14,7 +14,7 @@
 # KIND, either express or implied.  See the License for the
 # specific language governing permissions and limitations
 # under the License.
-"""What a kill -9 leaves: decided work as a whole, undecided work invisible and still decidable."""
+"""What a kill -9 leaves: decided work as a whole, undecided work invisible and still decidable (P 3.3)."""
 
 from __future__ import annotations
 

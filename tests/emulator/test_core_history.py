@@ -14,7 +14,7 @@
 # KIND, either express or implied.  See the License for the
 # specific language governing permissions and limitations
 # under the License.
-"""Random histories of a UNIQUE table against a model of what must be seen at every version."""
+"""Random histories of a UNIQUE table against a model of what must be seen at every version (P 4.1)."""
 
 from __future__ import annotations
 

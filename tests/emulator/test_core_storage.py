@@ -14,7 +14,7 @@
 # KIND, either express or implied.  See the License for the
 # specific language governing permissions and limitations
 # under the License.
-"""What tables keep, and what readers of each version see."""
+"""What tables keep, and what readers of each version see (P 1.5, 4.1)."""
 
 from __future__ import annotations
 

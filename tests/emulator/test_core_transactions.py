@@ -14,7 +14,7 @@
 # KIND, either express or implied.  See the License for the
 # specific language governing permissions and limitations
 # under the License.
-"""Labels, states and messages of load transactions, and what time does to them."""
+"""Labels, states and messages of load transactions, and what time does to them (P 2.4, 3)."""
 
 from __future__ import annotations
 

@@ -14,7 +14,7 @@
 # KIND, either express or implied.  See the License for the
 # specific language governing permissions and limitations
 # under the License.
-"""Types, users and the fault plan of the emulator, each by itself."""
+"""Types, users and the fault plan of the emulator, each by itself (P 5.2, 5.5)."""
 
 from __future__ import annotations
 

@@ -14,7 +14,7 @@
 # KIND, either express or implied.  See the License for the
 # specific language governing permissions and limitations
 # under the License.
-"""The protobuf of Flight SQL against bytes made by the protobuf rules themselves."""
+"""The protobuf of Flight SQL against bytes made by the protobuf rules themselves (P 6.2)."""
 
 from __future__ import annotations
 

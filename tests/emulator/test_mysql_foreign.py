@@ -14,7 +14,7 @@
 # KIND, either express or implied.  See the License for the
 # specific language governing permissions and limitations
 # under the License.
-"""What clients that others wrote need of the MySQL port (found by tests/interop)."""
+"""What clients that others wrote need of the MySQL port (found by tests/interop; P 8)."""
 
 from __future__ import annotations
 

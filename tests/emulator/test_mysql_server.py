@@ -14,7 +14,7 @@
 # KIND, either express or implied.  See the License for the
 # specific language governing permissions and limitations
 # under the License.
-"""The MySQL port as clients meet it: logins, packets, prepared statements, faults."""
+"""The MySQL port as clients meet it: logins, packets, prepared statements, faults (P 8)."""
 
 from __future__ import annotations
 

@@ -14,7 +14,7 @@
 # KIND, either express or implied.  See the License for the
 # specific language governing permissions and limitations
 # under the License.
-"""The whole cluster: its ports, its program, its end and its return."""
+"""The whole cluster: its ports, its program, its end and its return (P 1.6, 1.7)."""
 
 from __future__ import annotations
 

@@ -14,7 +14,7 @@
 # KIND, either express or implied.  See the License for the
 # specific language governing permissions and limitations
 # under the License.
-"""DDL as it is read, and as SHOW gives it back."""
+"""DDL as it is read, and as SHOW gives it back (P 8.2, 8.3)."""
 
 from __future__ import annotations
 

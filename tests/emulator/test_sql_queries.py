@@ -14,7 +14,7 @@
 # KIND, either express or implied.  See the License for the
 # specific language governing permissions and limitations
 # under the License.
-"""What queries give: values, types and names."""
+"""What queries give: values, types and names (P 5.5, 8.1)."""
 
 from __future__ import annotations
 

@@ -14,7 +14,7 @@
 # KIND, either express or implied.  See the License for the
 # specific language governing permissions and limitations
 # under the License.
-"""Cutting statements into tokens, and what becomes of parameters."""
+"""Cutting statements into tokens, and what becomes of parameters (P 8.1)."""
 
 from __future__ import annotations
 

@@ -14,7 +14,7 @@
 # KIND, either express or implied.  See the License for the
 # specific language governing permissions and limitations
 # under the License.
-"""INSERT, UPDATE and DELETE over the three key models."""
+"""INSERT, UPDATE and DELETE over the three key models (P 4.1, 8)."""
 
 from __future__ import annotations
 
