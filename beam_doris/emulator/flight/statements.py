@@ -21,6 +21,7 @@ from __future__ import annotations
 import base64
 import itertools
 import random
+import re
 from collections.abc import Generator, Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -37,6 +38,7 @@ from beam_doris.emulator.scan.disorder import Disorder
 from beam_doris.emulator.sql.result import Result
 from beam_doris.emulator.wire_arrow import UnreadableType, WireColumn, WireEncoder, WireForms
 
+_ORDERED = re.compile(r"\border\s+by\b", re.IGNORECASE)
 BATCH_ROWS = 4096 * 8  #: arrow_flight_result_sink_buffer_size_rows
 
 
@@ -102,7 +104,7 @@ class Statements:
             raise EmulatorError(str(error)) from error
         disorder = Disorder(self._engine.random.getrandbits(63))
         source: Iterator[pa.RecordBatch] = iter(result.batches())
-        if "order" not in sql.lower():
+        if not _ORDERED.search(sql):
             source = disorder.shuffled(source)
         wire = disorder.cut(map(encoder.encode, source), BATCH_ROWS, empty=False)
         alive = [backend for backend in self._engine.backends if backend.alive]
