@@ -157,7 +157,7 @@ def test_an_unbounded_write_is_exact(runners: Runners, cluster: Cluster, target:
             | beam.Create([200])
             | beam.ParDo(Stream(per_bundle=20)).with_output_types(int)
             | beam.Map(_row).with_output_types(dict[str, Any])
-            | WriteToDoris(cluster.doris, table=target, label_prefix=platform.name, options=options)
+            | WriteToDoris(cluster.doris, table=target, label_prefix="unbounded", options=options)
         )
     assert _ids(cluster, target) == list(range(200))
 
