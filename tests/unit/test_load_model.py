@@ -120,12 +120,13 @@ class Server:
             known.state = LoadState.ABORTED
 
     def time_goes_by(self, forgets: bool) -> None:
-        """What waits may expire; what is finished may be forgotten."""
-        for txn in list(self.transactions):
+        """What waits may expire; what is finished may be forgotten, the oldest first."""
+        for txn in self.transactions:
             if txn.state is LoadState.PRECOMMITTED and self.dice.random() < 0.1:
                 txn.state = LoadState.ABORTED
-            elif forgets and txn.state.name in ("VISIBLE", "ABORTED") and self.dice.random() < 0.1:
-                self.transactions.remove(txn)
+        finished = [txn for txn in self.transactions if txn.state.name in ("VISIBLE", "ABORTED")]
+        if forgets and finished and self.dice.random() < 0.1:
+            self.transactions.remove(finished[0])
 
 
 def drive(server: Server, goal: Goal, label: str, body: str, *, forgets: bool) -> Decision:
