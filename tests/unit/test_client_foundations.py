@@ -41,6 +41,7 @@ from beam_doris.errors import (
     QueryError,
     ServerBusy,
     SnapshotExpiredError,
+    TooManyTransactionsError,
 )
 from beam_doris.options.connection import DorisConnection, Node
 from beam_doris.options.table_id import TableId
@@ -255,7 +256,7 @@ def test_paths_are_encoded() -> None:
             "[E-235]failed to init rowset builder. version count: 2001, exceed limit: 2000",
             ServerBusy,
         ),
-        ("current running txns on db 10 is 100, larger than limit 100", ServerBusy),
+        ("current running txns on db 10 is 100, larger than limit 100", TooManyTransactionsError),
         ("Have not get FE Master heartbeat yet", ServerBusy),
         ("[MEM_LIMIT_EXCEEDED]Process memory not enough", ServerBusy),
         ("success replica num 1 < quorum replica num 2", ServerBusy),
