@@ -26,7 +26,8 @@ import pyarrow as pa
 
 from beam_doris import errors
 from beam_doris.options.table_id import TableId
-from beam_doris.write.chunks import HEADERS_KEY, keys_of, stamped, table_of
+from beam_doris.write.chunks import keys_of, stamped, table_of
+from beam_doris.write.encoding import HEADERS_KEY
 from beam_doris.write.job import WriteJob
 from beam_doris.write.sharding import split_by_shard
 from beam_doris.write.stored import pack_chunk, unpack_chunk
@@ -51,6 +52,7 @@ TOKEN = LoadToken(
 def test_what_is_stamped_on_a_batch_survives_cuts_shards_and_state() -> None:
     table = TableId("a.b", "c`d")
     chunk = stamped(BATCH, table=table, keys=["k"], headers={"partial_columns": "true"})
+    assert isinstance(chunk, pa.RecordBatch)
     parts = [part for _, part in split_by_shard(chunk, ["k"], 2)]
     for part in (chunk.slice(1, 2), *parts, *(unpack_chunk(pack_chunk(p)) for p in parts)):
         # the job is asked only where the rows do not say
