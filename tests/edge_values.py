@@ -68,6 +68,7 @@ EDGE_VALUES: dict[str, tuple[Any, ...]] = {
     "DECIMAL(38, 38)": (None, Decimal("0." + "9" * 38), Decimal("-0." + "0" * 37 + "1")),
     "DECIMAL(38, 0)": (None, Decimal("9" * 38), Decimal("-" + "9" * 38), Decimal(0)),
     "DECIMAL(76, 30)": (None, Decimal("9" * 46 + "." + "9" * 30), Decimal("-0." + "0" * 29 + "1")),
+    "DECIMALV2(27, 9)": (None, Decimal("9" * 18 + "." + "9" * 9), Decimal("-0.000000001")),
     "DATE": (
         None,
         "0000-01-01",

@@ -56,6 +56,7 @@ GROUPS: dict[str, tuple[str, ...]] = {
     "integers": ("BOOLEAN", "TINYINT", "SMALLINT", "INT", "BIGINT", "LARGEINT"),
     "floats": ("FLOAT", "DOUBLE"),
     "decimals": ("DECIMAL(9, 2)", "DECIMAL(18, 10)", "DECIMAL(38, 38)", "DECIMAL(38, 0)"),
+    "old decimals": ("DECIMALV2(27, 9)",),
     "wide decimals": ("DECIMAL(76, 30)",),
     "times": ("DATE", "DATETIME", "DATETIME(3)", "DATETIME(6)"),
     "texts": ("CHAR(10)", "VARCHAR(200)", "STRING"),
@@ -209,6 +210,12 @@ def test_the_server_tells_the_types_that_were_declared(cluster: Cluster) -> None
     schema = cluster.create(types)
     told = [column.type for column in schema.columns[1:]]
     assert told == [parse_type(text) for text in types]
+
+
+def test_a_query_of_nothing_but_null_has_a_type(cluster: Cluster) -> None:
+    with FlightSession(cluster.connection) as session:
+        (batch,) = session.query("SELECT 1 AS k, NULL AS n")
+    assert batch.column("n").to_pylist() == [None]
 
 
 @pytest.mark.parametrize("load_format", FORMATS)

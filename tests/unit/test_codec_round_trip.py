@@ -69,7 +69,7 @@ def _read_text(text: str, doris: DorisType) -> Any:
         return pa.array([float(text)], pa.float32())[0].as_py()
     if kind is Kind.DOUBLE:
         return float(text)
-    if kind is Kind.DECIMAL:
+    if kind in (Kind.DECIMAL, Kind.DECIMALV2):
         assert "E" not in text.upper()
         return Decimal(text)
     if kind is Kind.DATE:
