@@ -116,8 +116,6 @@ def write_arguments(flink: FlinkValues) -> dict[str, Any]:
         "load_format": load_format,
         "compress": load_properties.pop("compress_type", "").lower() == "gz",
         "retries": values["sink.max-retries"],
-        "buffer_bytes": values["sink.buffer-size"],
-        "buffer_count": values["sink.buffer-count"],
         "enable_delete": values["sink.enable-delete"],
         "ignore_update_before": values["sink.ignore.update-before"],
         "load_properties": load_properties,
@@ -156,8 +154,7 @@ def _mode(flink: FlinkValues, group_commit: str) -> tuple[WriteMode, list[str]]:
     if not two_phase:
         return PlainLoad(), problems
     explicit = "sink.enable-2pc" in flink.given
-    retries = max(0, int(values["sink.max-retries"]))
-    return TwoPhaseCommit(commit_retries=retries, explicit=explicit), problems
+    return TwoPhaseCommit(explicit=explicit), problems
 
 
 def lookup_arguments(flink: FlinkValues) -> dict[str, Any]:

@@ -74,17 +74,11 @@ class TwoPhaseCommit:
     """Every load is pre-committed, and committed once its token is durable: exactly once.
 
     Args:
-        commit_retries: How often a commit is repeated while its answer allows it.
         explicit: Whether the user asked for it by name: then a server that cannot do it is an
             error, not a reason to fall back.
     """
 
-    commit_retries: int = 8
     explicit: bool = True
-
-    def __post_init__(self) -> None:
-        if self.commit_retries < 0:
-            raise ConfigError("commit_retries is at least 0", subject="TwoPhaseCommit")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -186,8 +180,6 @@ class WriteOptions:
         compress: Send bodies as gzip.
         load_timeout: The server gives up on an open load after that.
         retries: How often a load is repeated, when it is certain that it did not take effect.
-        buffer_bytes: Bodies are handed to the sender in pieces of about that size.
-        buffer_count: How many pieces wait for the sender at most.
         enable_delete: Rows may carry a delete sign (UNIQUE tables).
         ignore_update_before: Images before an update are dropped.
         load_properties: Stream-load headers to pass through.
@@ -206,8 +198,6 @@ class WriteOptions:
     compress: bool = False
     load_timeout: timedelta = timedelta(hours=1)
     retries: int = 3
-    buffer_bytes: int = 4 * _MIB
-    buffer_count: int = 3
     enable_delete: bool = True
     ignore_update_before: bool = True
     load_properties: Mapping[str, str] = field(default_factory=dict, hash=False)
@@ -233,8 +223,6 @@ class WriteOptions:
                 "batch_rows",
                 "batch_bytes",
                 "max_load_bytes",
-                "buffer_bytes",
-                "buffer_count",
             )
             if getattr(self, name) <= 0
         ]

@@ -151,7 +151,7 @@ def destinations_of(table: object) -> Destinations | None:
     Raises:
         ConfigError: it is neither.
     """
-    if table is None or table == "":
+    if table is None:
         return ByElement()
     if isinstance(table, str):
         return ByTemplate.parse(table) if "{" in table or "}" in table else None

@@ -138,7 +138,7 @@ def test_raw_lines_carry_their_tables_as_in_the_manual(cluster: Cluster, tables:
     options = WriteOptions(load_format=LoadFormat.CSV, load_properties={"column_separator": ","})
     elements = [Routed("many.a", "1,David"), Routed("many.a_b", b"2,Jack\n")]
     with pipeline() as p:
-        p | beam.Create(elements) | sink(cluster, "", options=options)
+        p | beam.Create(elements) | sink(cluster, None, options=options)
     assert content(cluster, "many.a") == [(1, "David")]
     assert content(cluster, "many.a_b") == [(2, "Jack")]
 

@@ -215,8 +215,6 @@ def test_modes_check_themselves() -> None:
     assert WriteOptions(mode=PlainLoad()).mode == PlainLoad()
     with pytest.raises(ConfigError):
         BatchLoad(max_rows=0, interval=timedelta(milliseconds=1))
-    with pytest.raises(ConfigError):
-        TwoPhaseCommit(commit_retries=-1)
 
 
 def test_lookup_options_report_all_problems_at_once() -> None:
