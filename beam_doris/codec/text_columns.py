@@ -102,13 +102,6 @@ def json_text(column: pa.Array, field: pa.Field) -> pa.Array:
     return pa.array(texts, pa.string())
 
 
-def json_values(column: pa.Array, field: pa.Field) -> list[Any]:
-    """A nested column as values that JSON can carry exactly."""
-    doris = doris_type_of(field)
-    prepare = _leaf(doris, field.name)
-    return [None if value is None else prepare(value) for value in column_values(column, doris)]
-
-
 def _leaf(doris: DorisType, name: str) -> Callable[[Any], Any]:
     """A function that makes a value of that type fit for JSON."""
     kind = doris.kind
